@@ -1,0 +1,1 @@
+"""Campana: a self-hosted server for outbound notification campaigns."""

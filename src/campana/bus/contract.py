@@ -1,0 +1,40 @@
+"""Owns what a hint is and what a bus promises.
+
+Must not know what anybody does with a hint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+
+class News(Enum):
+    """What changed."""
+
+    CAMPAIGN = "campaign"
+    """A campaign was added, replaced, paused, resumed or deleted."""
+    CONTACTS = "contacts"
+    """A campaign has contacts to plan: added, or edited so that they start again."""
+    ROUTE = "route"
+    """A route went up or down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """Something changed. `number` is the campaign's internal number, 0 where it is not about a campaign."""
+
+    news: News
+    number: int = 0
+
+
+class Bus(Protocol):
+    """Carries hints. Losing one costs latency, never work."""
+
+    def tell(self, hint: Hint) -> None:
+        """Pass a hint on to every listener; quick, never raises."""
+
+    def listen(self, listener: Callable[[Hint], None]) -> Callable[[], None]:
+        """Call `listener` for each hint, in the event loop; returns the function that ends it."""

@@ -1,0 +1,233 @@
+"""Owns the store contract: what services and engine may ask of a database, in the words of the domain.
+
+Must not know which database it is. Instants are epoch milliseconds (UTC). Every method that changes something is
+durable when it returns. Every method may raise StoreUnavailable; then nothing was changed, or, where the
+connection died during the commit, the caller cannot know and asks again (all changes are safe to repeat).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from campana.channels.contract import IncomingMessage
+from campana.domain.campaign import Campaign
+from campana.domain.contact import Admitted, Contact
+from campana.domain.delivery import Medium
+from campana.domain.outcome import Change, Receipt
+
+
+class StoreUnavailable(Exception):
+    """The database cannot be used right now; it is safe to try again."""
+
+
+class Conflict(Exception):
+    """What was to be added exists already."""
+
+
+# --- accounts, users, sessions ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """A tenant. `number` is internal and never leaves Campana; `id` is the accountId of the contract."""
+
+    number: int
+    id: str
+    time_zone: str
+    region: str
+    """Default region of phone numbers, ISO 3166-1 alpha-2."""
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    """A user of an account. `role` is one of admin, operator, api, agent."""
+
+    number: int
+    account: AccountRow
+    name: str
+    role: str
+    password_hash: str
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """An open session with its user."""
+
+    user: UserRow
+    opened_at: int
+    last_used_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """Failed log-ins in a row under one key (a hash of account+user, or of a source address)."""
+
+    count: int
+    first_at: int
+    locked_until: int
+
+
+class Accounts(Protocol):
+    """Accounts and users."""
+
+    async def add_account(self, id: str, time_zone: str, region: str, at: int) -> AccountRow:
+        """Raises Conflict where the id (compared without case) is in use."""
+
+    async def find_account(self, id: str) -> AccountRow | None: ...
+
+    async def list_accounts(self) -> list[AccountRow]: ...
+
+    async def add_user(self, account: int, name: str, role: str, password_hash: str, at: int) -> UserRow:
+        """Raises Conflict where the account has a user of this name (compared without case)."""
+
+    async def find_user(self, account_id: str, name: str) -> UserRow | None:
+        """Both compared without case."""
+
+    async def list_users(self, account: int) -> list[UserRow]: ...
+
+    async def set_password(self, user: int, password_hash: str) -> None:
+        """Also ends every session of the user."""
+
+
+class Sessions(Protocol):
+    """Open sessions, by the SHA-256 of their token; and the failures that lock a door."""
+
+    async def open(self, token_hash: bytes, user: int, at: int) -> None: ...
+
+    async def find(self, token_hash: bytes) -> SessionRow | None: ...
+
+    async def touch(self, token_hash: bytes, at: int) -> None:
+        """Note that the session was used; never moves last_used_at back."""
+
+    async def close(self, token_hash: bytes) -> bool:
+        """True where there was such a session."""
+
+    async def purge(self, unused_since: int) -> int:
+        """Remove sessions last used before that instant; returns how many."""
+
+    async def failures(self, key: bytes) -> Failures | None: ...
+
+    async def set_failures(self, key: bytes, failures: Failures | None) -> None:
+        """None clears them."""
+
+
+# --- campaigns and contacts ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignRow:
+    """A campaign that is kept: the client's values, and where it stands in the database.
+
+    `number` is internal; delivery ids carry it. `revision` counts changes of content; `version` every change.
+    `zone` is the zone that applies (the campaign's or the account's).
+    """
+
+    number: int
+    account: int
+    owner: int
+    """User number of the creator."""
+    owner_role: str
+    revision: int
+    version: int
+    zone: str
+    campaign: Campaign
+    deleted_at: int | None = None
+
+
+class Campaigns(Protocol):
+    """Campaigns of an account. Deleted ones are invisible here, but to the engine's find_number."""
+
+    async def add(self, account: int, owner: int, campaign: Campaign, at: int) -> CampaignRow:
+        """Raises Conflict where a campaign of the account that is not deleted has this guid."""
+
+    async def find(self, account: int, guid: str) -> CampaignRow | None: ...
+
+    async def find_number(self, number: int) -> CampaignRow | None:
+        """Also a deleted one."""
+
+    async def list(self, account: int) -> list[CampaignRow]:
+        """All that are not deleted, oldest first."""
+
+    async def replace(self, number: int, campaign: Campaign, at: int) -> CampaignRow | None:
+        """Replace all the client's fields (guid and created_at stay). None where it is gone."""
+
+    async def delete(self, number: int, at: int) -> bool:
+        """Gone from every answer at once; what waits is cancelled by the engine's sweep. False where it is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewContact:
+    """A contact to be added to a campaign. Media without a destination and without a text are left out."""
+
+    campaign: int
+    guid: str
+    media: tuple[Admitted, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MediumState:
+    """A delivery as it stands, for the rules of editing."""
+
+    medium: Medium
+    destination: str
+    text: str | None
+    status: int
+    last_error: int
+    attempts_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceMedium:
+    """What an edit does to one medium.
+
+    `restart`: the destination changed, the delivery starts again (status 1, or 0 where `dial` is None).
+    Otherwise only text and attempts left change; status, last error and due moment stay.
+    """
+
+    medium: Medium
+    destination: str
+    dial: str | None
+    text: str | None
+    attempts_left: int
+    restart: bool
+
+
+class Contacts(Protocol):
+    """Contacts of a campaign."""
+
+    async def add(self, contact: NewContact, at: int) -> None:
+        """Group-committed. Raises Conflict where the campaign has this guid; LookupError where the campaign is gone."""
+
+    async def add_many(self, contacts: Sequence[NewContact], at: int) -> list[bool]:
+        """Add many in one transaction; False for each whose guid was in use. LookupError where a campaign is gone."""
+
+    async def edit(self, campaign: int, guid: str, plan: EditPlanner, at: int) -> bool:
+        """Read the contact's media, let `plan` decide, and store its decision, all in one transaction.
+
+        What `plan` raises undoes everything and comes through. False where there is no such contact.
+        `plan` runs in the store's thread: it must be quick and pure.
+        """
+
+    async def delete(self, campaign: int, guid: str, at: int) -> bool:
+        """Gone from every answer; what waits of it is cancelled. False where there is no such contact."""
+
+    def guids(self, campaign: int) -> AsyncIterator[list[str]]:
+        """All contacts' guids in the order of adding, page by page."""
+
+    def pages(self, campaign: int, guid: str) -> AsyncIterator[list[ContactLine]]:
+        """All contacts in the order of adding, page by page, as the flat lines that the hot path writes."""
+
+
+class EditPlanner(Protocol):
+    """Decides what an edit does to each medium of a contact, from how the media stand. May raise MethodError."""
+
+    def __call__(self, states: list[MediumState]) -> list[ReplaceMedium]: ...
+
+
+ContactLine = list[str | int | None]
+"""A contact as 16 flat values, for speed: guid, then for SMS, voice, email in turn: destination, text, status,
+last error, attempts left. A medium that has no delivery is None, None, 0, 0, 0."""
