@@ -6,6 +6,7 @@ Must not know who asks, where it is stored or how it is sent.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from campana.domain.delivery import Medium, Status
 
@@ -55,3 +56,37 @@ class Admitted:
     text: str | None
     attempts_left: int
     """0 where the destination is blank."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediumState:
+    """A delivery as it stands, for the rules of editing."""
+
+    medium: Medium
+    destination: str
+    text: str | None
+    status: int
+    last_error: int
+    attempts_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceMedium:
+    """What an edit does to one medium.
+
+    `restart`: the destination changed, the delivery starts again (status 1, or 0 where `dial` is None).
+    Otherwise only text and attempts left change; status, last error and due moment stay.
+    """
+
+    medium: Medium
+    destination: str
+    dial: str | None
+    text: str | None
+    attempts_left: int
+    restart: bool
+
+
+class EditPlanner(Protocol):
+    """Decides what an edit does to each medium of a contact, from how the media stand. May raise MethodError."""
+
+    def __call__(self, states: list[MediumState]) -> list[ReplaceMedium]: ...

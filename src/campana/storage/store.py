@@ -11,11 +11,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from campana.channels.contract import IncomingMessage
 from campana.domain.campaign import Campaign
-from campana.domain.contact import Admitted, Contact
-from campana.domain.delivery import Medium
-from campana.domain.outcome import Change, Receipt
+from campana.domain.contact import Admitted, EditPlanner
 
 
 class StoreUnavailable(Exception):
@@ -168,34 +165,6 @@ class NewContact:
     media: tuple[Admitted, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MediumState:
-    """A delivery as it stands, for the rules of editing."""
-
-    medium: Medium
-    destination: str
-    text: str | None
-    status: int
-    last_error: int
-    attempts_left: int
-
-
-@dataclass(frozen=True, slots=True)
-class ReplaceMedium:
-    """What an edit does to one medium.
-
-    `restart`: the destination changed, the delivery starts again (status 1, or 0 where `dial` is None).
-    Otherwise only text and attempts left change; status, last error and due moment stay.
-    """
-
-    medium: Medium
-    destination: str
-    dial: str | None
-    text: str | None
-    attempts_left: int
-    restart: bool
-
-
 class Contacts(Protocol):
     """Contacts of a campaign."""
 
@@ -220,12 +189,6 @@ class Contacts(Protocol):
 
     def pages(self, campaign: int, guid: str) -> AsyncIterator[list[ContactLine]]:
         """All contacts in the order of adding, page by page, as the flat lines that the hot path writes."""
-
-
-class EditPlanner(Protocol):
-    """Decides what an edit does to each medium of a contact, from how the media stand. May raise MethodError."""
-
-    def __call__(self, states: list[MediumState]) -> list[ReplaceMedium]: ...
 
 
 ContactLine = list[str | int | None]
