@@ -89,6 +89,9 @@ class Accounts(Protocol):
     async def set_password(self, user: int, password_hash: str) -> None:
         """Also ends every session of the user."""
 
+    async def rehash(self, user: int, old_hash: str, new_hash: str) -> None:
+        """Keep the same password under a newer hash; sessions go on. Does nothing where `old_hash` is not current."""
+
 
 class Sessions(Protocol):
     """Open sessions, by the SHA-256 of their token; and the failures that lock a door."""
@@ -104,7 +107,11 @@ class Sessions(Protocol):
         """True where there was such a session."""
 
     async def purge(self, unused_since: int) -> int:
-        """Remove sessions last used before that instant; returns how many."""
+        """Remove sessions last used before that instant; returns how many.
+
+        Also forgets failures that began before that instant and lock nothing since: first_at and locked_until both
+        lie before it. Otherwise made-up names would fill the table.
+        """
 
     async def failures(self, key: bytes) -> Failures | None: ...
 
@@ -133,6 +140,8 @@ class CampaignRow:
     zone: str
     campaign: Campaign
     deleted_at: int | None = None
+    contacts: int = 0
+    """How many contacts were ever added, as of the last commit (it changes without a new `version`)."""
 
 
 class Campaigns(Protocol):
@@ -145,6 +154,9 @@ class Campaigns(Protocol):
 
     async def find_number(self, number: int) -> CampaignRow | None:
         """Also a deleted one."""
+
+    async def count(self, account: int) -> int:
+        """How many of the account are not deleted, ended ones included."""
 
     async def list(self, account: int) -> list[CampaignRow]:
         """All that are not deleted, oldest first."""
