@@ -41,7 +41,14 @@ FINAL = frozenset({Status.SUCCESS, Status.PERMANENT_FAILURE, Status.CANCELLED})
 _FORWARD: dict[Status, frozenset[Status]] = {
     Status.DO_NOT_TRY: frozenset(),
     Status.PENDING: frozenset({Status.SENDING, Status.CANCELLED}),
-    Status.WAITING_FOR_RETRY: frozenset({Status.SENDING, Status.CANCELLED, Status.PERMANENT_FAILURE}),
+    Status.WAITING_FOR_RETRY: frozenset(
+        {
+            Status.SENDING,
+            Status.SUCCESS,  # a receipt of the last attempt that came after we had given up waiting for it
+            Status.PERMANENT_FAILURE,
+            Status.CANCELLED,
+        }
+    ),
     Status.SENDING: frozenset(
         {
             Status.PENDING,  # given back: it provably never left

@@ -1,0 +1,30 @@
+"""Owns the step from a SQLAlchemy Core statement to the text that a driver runs, taken once at import.
+
+Must not hold statements of its own. Running Core statements through a Connection costs some 20 µs each, more than
+SQLite needs for the work itself; compiled once, the same statements cost nothing beyond the driver.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.sql.expression import ClauseElement
+
+_DIALECT = sqlite.dialect(paramstyle="named")
+
+
+class Compiled:
+    """A Core statement as SQLite runs it; call it with a connection and its parameters."""
+
+    __slots__ = ("_defaults", "sql")
+
+    def __init__(self, statement: ClauseElement) -> None:
+        compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+        self.sql = str(compiled)
+        self._defaults: dict[str, Any] = {k: v for k, v in compiled.params.items() if v is not None}
+
+    def __call__(self, connection: sqlite3.Connection, **parameters: Any) -> sqlite3.Cursor:
+        """Execute with named parameters; raises what sqlite3 raises."""
+        return connection.execute(self.sql, self._defaults | parameters)

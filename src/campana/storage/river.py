@@ -1,0 +1,219 @@
+"""Owns the part of the store contract that the engine uses: planning, leases, outcomes, receipts and sweeps.
+
+Must not know which database it is. Instants are epoch milliseconds; every change is durable when it returns. The
+callables that are handed in run inside the transaction, perhaps in another thread: they must be quick and pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from campana.channels.contract import Content, IncomingMessage
+from campana.domain.delivery import Medium
+from campana.domain.outcome import Change, DeliveryCode, Receipt
+from campana.domain.retry import RetryRule
+from campana.storage.store import CampaignRow
+
+
+class LeaseLost(Exception):
+    """The lease lapsed and somebody else has the chunk: what its former owner knows may no longer be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A campaign on one medium, as the planner sees it."""
+
+    campaign: int
+    medium: Medium
+    account: int
+    fresh: int
+    """Contacts that were never planned."""
+    next_due: int | None
+    """The earliest moment of what is to be planned one by one."""
+    waiting_chunks: int
+    """Chunks that nobody has claimed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """An order to cut one chunk from a lane: at most `limit` deliveries, to be claimed within its window."""
+
+    campaign: int
+    medium: Medium
+    limit: int
+    turn: int
+    opens_at: int
+    closes_at: int
+
+
+class ClaimedDelivery(NamedTuple):
+    """A delivery of a claimed chunk."""
+
+    id: int
+    dial: str
+    text: str | None
+    attempt: int
+    attempts_left: int
+    revision: int
+
+
+@dataclass(slots=True)
+class Lease:
+    """The right to send a chunk until `until`, as long as nobody has a later epoch."""
+
+    chunk: int
+    campaign: int
+    medium: Medium
+    owner: str
+    epoch: int
+    until: int
+    closes_at: int
+    deliveries: list[ClaimedDelivery]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimQuery:
+    """Who claims what: the media with room, and the lanes that are to be passed over for now."""
+
+    owner: str
+    media: tuple[Medium, ...]
+    now: int
+    until: int
+    except_lanes: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An attempt that was judged, ready to be recorded."""
+
+    delivery: int
+    attempt: int
+    change: Change
+    route: str
+    at: int
+    carrier_ids: tuple[str, ...] = ()
+    carrier_code: str | None = None
+    carrier_text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a lease: record what is judged, and allow `upcoming` deliveries (rising ids) to be handed over."""
+
+    lease: Lease
+    judged: Sequence[Judged]
+    upcoming: Sequence[int]
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """A message that a carrier took and has not told the end of."""
+
+    id: int
+    route: str
+    carrier_id: str
+    delivery: int
+    attempt: int
+    at: int
+    dial: str
+    revision: int
+
+
+Rules = Callable[[CampaignRow, Medium], RetryRule]
+"""How a campaign's deliveries go again on a medium."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What late news or a sweep did, for counters: one entry a delivery that moved."""
+
+    campaign: int
+    medium: Medium
+    code: DeliveryCode
+    retry: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LateAnswer:
+    """What late news did, and how much of it belongs to nothing yet."""
+
+    moved: list[Moved]
+    unmatched: int = 0
+
+
+class River(Protocol):
+    """What the engine asks of the database for planning, leasing and recording."""
+
+    async def lanes(self, campaign: int | None = None) -> list[Lane]:
+        """Every lane (or one campaign's) with an enabled medium that has something to plan or chunks that wait;
+        no deleted campaign's."""
+
+    async def plan(self, cuts: Sequence[Cut], now: int) -> list[int]:
+        """Cut chunks: what is due first, then fresh contacts. One size for each cut, 0 where nothing was due."""
+
+    async def gate(self, campaign: int, medium: Medium, opens_at: int, closes_at: int) -> None:
+        """Move the window of a lane's chunks that nobody has claimed."""
+
+    async def claim(self, query: ClaimQuery) -> Lease | None:
+        """Lease the chunk whose turn is next, and set its deliveries to *sending*.
+
+        Only chunks within their window whose campaign is neither paused nor deleted and has the medium enabled; only
+        deliveries that wait, are due and have attempts left. None where there is no such chunk.
+        """
+
+    async def split(self, lease: Lease, groups: Sequence[Sequence[ClaimedDelivery]]) -> list[Lease]:
+        """Replace a fresh lease by one a group. Raises LeaseLost."""
+
+    async def step(self, step: Step) -> frozenset[int]:
+        """Record what is judged and move the mark, in one transaction. Raises LeaseLost; then nothing was written.
+
+        Returns the upcoming ids that must not be sent after all, since they were cancelled meanwhile.
+        """
+
+    async def release(self, step: Step, opens_at: int) -> None:
+        """Record what is judged and end the lease. What was not handed over waits again, to be claimed from
+        `opens_at` on. `upcoming` is not looked at. Raises LeaseLost."""
+
+    async def heartbeat(self, owner: str, until: int) -> None:
+        """Extend all leases of an owner."""
+
+    async def sweep(self, lapsed_before: int, rules: Rules, now: int) -> list[Moved]:
+        """End leases that lapsed before that instant: above the mark it waits again, below it is uncertain and goes
+        by the rule."""
+
+    async def sweep_deleted(self) -> bool:
+        """Cancel some of what waits of deleted campaigns. True where there may be more to do."""
+
+    async def content(self, campaign: int, revision: int, medium: Medium) -> Content | None:
+        """What a campaign's revision says on a medium; None where it says nothing there."""
+
+    async def oldest_due(self, now: int) -> dict[Medium, int]:
+        """For each medium the moment since which its oldest claimable chunk waits."""
+
+
+class LateNews(Protocol):
+    """What the engine asks of the database for receipts, bounces and incoming messages."""
+
+    async def receipts(self, batch: Sequence[Receipt], rules: Rules, now: int) -> LateAnswer:
+        """Keep late news: apply what can be matched, forward only, and store what cannot for its send to come."""
+
+    async def settle_early(self, rules: Rules, now: int) -> LateAnswer:
+        """Apply the stored receipts whose send has been recorded meanwhile."""
+
+    async def purge_early(self, before: int) -> None:
+        """Forget stored receipts that came before that instant and belong to nothing."""
+
+    async def overdue(self, route: str, before: int, limit: int) -> list[Handover]:
+        """Messages of a route taken before that instant of which no final receipt came, oldest first."""
+
+    async def postpone(self, handover: Handover, now: int) -> None:
+        """The carrier was asked and is still at it: ask again later."""
+
+    async def missing(self, handover: Handover, rules: Rules, now: int) -> LateAnswer:
+        """Nobody knows what became of it: it is uncertain and goes by the rule."""
+
+    async def incoming(self, message: IncomingMessage) -> None:
+        """Keep a message with the delivery that last went to its source."""

@@ -1,0 +1,200 @@
+"""Owns campaigns and their frozen contents on SQLite.
+
+Must not know who may see a campaign or when it is open.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import OrderedDict
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+from sqlalchemy import bindparam, insert, select, update
+
+from campana.domain.campaign import Campaign, content_changed, media_enabled
+from campana.domain.delivery import Medium
+from campana.storage.compiled import Compiled
+from campana.storage.sqlite.database import Database
+from campana.storage.store import CampaignRow, Conflict
+from campana.storage.tables import accounts, campaigns, contents, lanes, users
+
+_COLUMNS = (
+    campaigns.c.number,
+    campaigns.c.version,
+    campaigns.c.account,
+    campaigns.c.owner,
+    users.c.role,
+    campaigns.c.revision,
+    campaigns.c.deleted_at,
+    campaigns.c.contacts,
+    accounts.c.time_zone,
+    campaigns.c.body,
+)
+_joined = (
+    select(*_COLUMNS)
+    .join_from(campaigns, users, campaigns.c.owner == users.c.number)
+    .join(accounts, campaigns.c.account == accounts.c.number)
+)
+_alive = campaigns.c.deleted_at.is_(None)
+_find = Compiled(
+    _joined.where(campaigns.c.account == bindparam("account"), campaigns.c.guid == bindparam("guid"), _alive)
+)
+_find_number = Compiled(_joined.where(campaigns.c.number == bindparam("number")))
+_list = Compiled(_joined.where(campaigns.c.account == bindparam("account"), _alive).order_by(campaigns.c.number))
+_add = Compiled(insert(campaigns))
+_add_content = Compiled(insert(contents))
+_add_lane = Compiled(insert(lanes))
+_replace = Compiled(
+    update(campaigns)
+    .where(campaigns.c.number == bindparam("campaign"))
+    .values(
+        revision=bindparam("to_revision"),
+        version=bindparam("to_version"),
+        is_paused=bindparam("paused"),
+        media=bindparam("media_bits"),
+        body=bindparam("to_body"),
+    )
+)
+_delete = Compiled(
+    update(campaigns)
+    .where(campaigns.c.number == bindparam("campaign"), _alive)
+    .values(deleted_at=bindparam("at"), version=campaigns.c.version + 1)
+)
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Campaign).decode
+
+REMEMBERED = 4_096
+"""Decoded campaigns kept in memory, each valid for as long as its version is the stored one."""
+
+
+def media_bits(campaign: Campaign) -> int:
+    """The enabled media of a campaign, a bit each."""
+    return sum(1 << medium for medium in media_enabled(campaign))
+
+
+class CampaignReader:
+    """Makes CampaignRows of their columns, decoding a body once per version. Used from one thread."""
+
+    def __init__(self) -> None:
+        self._decoded: OrderedDict[tuple[int, int], Campaign] = OrderedDict()
+
+    def row(self, columns: tuple[Any, ...]) -> CampaignRow:
+        """Make a CampaignRow of the joined columns."""
+        number, version, account, owner, role, revision, deleted_at, count, zone, body = columns
+        campaign = self._decoded.get((number, version))
+        if campaign is None:
+            campaign = _decode(body)
+            self._decoded[number, version] = campaign
+            if len(self._decoded) > REMEMBERED:
+                self._decoded.popitem(last=False)
+        return CampaignRow(
+            number=number,
+            account=account,
+            owner=owner,
+            owner_role=role,
+            revision=revision,
+            version=version,
+            zone=campaign.time_zone or zone,
+            campaign=campaign,
+            contacts=count,
+            deleted_at=deleted_at,
+        )
+
+    def find_number(self, connection: sqlite3.Connection, number: int) -> CampaignRow | None:
+        """Also a deleted one; for use inside a transaction."""
+        columns = _find_number(connection, number=number).fetchone()
+        return self.row(columns) if columns else None
+
+
+class SqliteCampaigns:
+    """Campaigns of an account; see the contract in storage/store.py."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._reader = CampaignReader()
+
+    async def add(self, account: int, owner: int, campaign: Campaign, at: int) -> CampaignRow:
+        """Raises Conflict where a campaign of the account that is not deleted has this guid."""
+        kept = replace(campaign, created_at=at)
+
+        def work(connection: sqlite3.Connection) -> int:
+            if _find(connection, account=account, guid=campaign.guid).fetchone():
+                raise Conflict("campaign")
+            row = {"account": account, "owner": owner, "guid": campaign.guid, "created_at": at}
+            number = _add(
+                connection,
+                number=None,
+                deleted_at=None,
+                revision=1,
+                version=1,
+                contacts=0,
+                is_paused=int(kept.is_paused),
+                media=media_bits(kept),
+                body=_encode(kept).decode(),
+                **row,
+            ).lastrowid
+            assert number is not None  # an INSERT of one row has one
+            _freeze(connection, number, 1, kept)
+            for medium in Medium:
+                _add_lane(connection, campaign=number, medium=medium, account=account, planned=0, cancelled=None)
+            return number
+
+        return self._must_find(await self._database.write(work))
+
+    async def find(self, account: int, guid: str) -> CampaignRow | None:
+        """One that is not deleted."""
+        columns = self._database.look(lambda connection: _find(connection, account=account, guid=guid).fetchone())
+        return self._reader.row(columns) if columns else None
+
+    async def find_number(self, number: int) -> CampaignRow | None:
+        """Also a deleted one."""
+        return self._database.look(lambda connection: self._reader.find_number(connection, number))
+
+    async def list(self, account: int) -> list[CampaignRow]:
+        """All that are not deleted, oldest first."""
+        rows = await self._database.read(lambda connection: _list(connection, account=account).fetchall())
+        return [self._reader.row(columns) for columns in rows]
+
+    async def replace(self, number: int, campaign: Campaign, at: int) -> CampaignRow | None:
+        """Replace all the client's fields; guid and created_at stay. None where it is gone."""
+
+        def work(connection: sqlite3.Connection) -> bool:
+            old = CampaignReader().find_number(connection, number)
+            if old is None or old.deleted_at is not None:
+                return False
+            new = replace(campaign, guid=old.campaign.guid, created_at=old.campaign.created_at)
+            revision = old.revision
+            if content_changed(old.campaign, new):
+                revision += 1
+                _freeze(connection, number, revision, new)
+            _replace(
+                connection,
+                campaign=number,
+                to_revision=revision,
+                to_version=old.version + 1,
+                paused=int(new.is_paused),
+                media_bits=media_bits(new),
+                to_body=_encode(new).decode(),
+            )
+            return True
+
+        return self._must_find(number) if await self._database.write(work) else None
+
+    async def delete(self, number: int, at: int) -> bool:
+        """Gone from every answer at once; what waits is cancelled by the engine's sweep."""
+        changed = await self._database.write(lambda connection: _delete(connection, campaign=number, at=at).rowcount)
+        return changed > 0
+
+    def _must_find(self, number: int) -> CampaignRow:
+        row = self._database.look(lambda connection: self._reader.find_number(connection, number))
+        assert row is not None  # rows of campaigns are never removed
+        return row
+
+
+def _freeze(connection: sqlite3.Connection, number: int, revision: int, campaign: Campaign) -> None:
+    """Keep what the campaign says under its revision."""
+    body = _encode({"sms": campaign.sms, "voice": campaign.voice, "email": campaign.email}).decode()
+    _add_content(connection, campaign=number, revision=revision, body=body)

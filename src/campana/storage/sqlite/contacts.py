@@ -1,0 +1,363 @@
+"""Owns contacts and how they are added, edited, deleted and listed on SQLite.
+
+Must not know the rules of adding and editing: it is handed what passed them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from sqlalchemy import and_, bindparam, case, delete, insert, select, update
+
+from campana.domain.contact import Admitted, MediumState, ReplaceMedium
+from campana.domain.delivery import Medium, Status
+from campana.domain.outcome import DeliveryCode
+from campana.storage.compiled import Compiled
+from campana.storage.sqlite.database import Database
+from campana.storage.store import Conflict, ContactLine, EditPlanner, NewContact
+from campana.storage.tables import (
+    CONTACT_BITS,
+    campaigns,
+    chunks,
+    contact_id,
+    contacts,
+    deliveries,
+    delivery_id,
+    due,
+    lanes,
+    number_of,
+)
+
+PAGE = 2_000
+"""Contacts in one page of a list: some 0.5 MB in memory."""
+
+_alive = contacts.c.deleted_at.is_(None)
+_campaign = Compiled(
+    select(campaigns.c.contacts, campaigns.c.deleted_at).where(campaigns.c.number == bindparam("campaign"))
+)
+_count_up = Compiled(
+    update(campaigns).where(campaigns.c.number == bindparam("campaign")).values(contacts=bindparam("to"))
+)
+_find = Compiled(
+    select(contacts.c.id).where(
+        contacts.c.campaign == bindparam("campaign"), contacts.c.guid == bindparam("guid"), _alive
+    )
+)
+_states = Compiled(
+    select(
+        deliveries.c.id,
+        deliveries.c.destination,
+        deliveries.c.text,
+        deliveries.c.status,
+        deliveries.c.last_error,
+        deliveries.c.attempts_left,
+    ).where(deliveries.c.id.in_([bindparam("sms"), bindparam("voice"), bindparam("email")]))
+)
+_edit = Compiled(
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("delivery"))
+    .values(
+        destination=bindparam("to_destination"),
+        dial=bindparam("to_dial"),
+        text=bindparam("to_text"),
+        attempts_left=bindparam("to_attempts"),
+    )
+)
+_restart = Compiled(
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("delivery"))
+    .values(
+        destination=bindparam("to_destination"),
+        dial=bindparam("to_dial"),
+        text=bindparam("to_text"),
+        attempts_left=bindparam("to_attempts"),
+        status=bindparam("to_status"),
+        last_error=0,
+        revision=None,
+        due_at=bindparam("at"),
+    )
+)
+_add_delivery = Compiled(insert(deliveries))
+_planned = Compiled(
+    select(lanes.c.planned).where(lanes.c.campaign == bindparam("campaign"), lanes.c.medium == bindparam("medium"))
+)
+_add_due = Compiled(insert(due).prefix_with("OR IGNORE", dialect="sqlite"))
+_delete = Compiled(update(contacts).where(contacts.c.id == bindparam("contact")).values(deleted_at=bindparam("at")))
+_not_handed_over = (
+    select(chunks.c.id)
+    .where(
+        chunks.c.campaign == bindparam("campaign"),
+        chunks.c.medium == bindparam("medium"),
+        chunks.c.owner.is_not(None),
+        chunks.c.first <= deliveries.c.id,
+        chunks.c.last >= deliveries.c.id,
+        chunks.c.mark >= deliveries.c.id,
+    )
+    .exists()
+)
+_cancel = Compiled(
+    update(deliveries)
+    .where(
+        deliveries.c.id == bindparam("delivery"),
+        deliveries.c.status.in_([Status.PENDING, Status.SENDING, Status.WAITING_FOR_RETRY]),
+    )
+    .values(
+        attempts_left=0,
+        status=case(
+            (and_(deliveries.c.status == Status.SENDING, _not_handed_over), deliveries.c.status),
+            else_=int(Status.CANCELLED),
+        ),
+        last_error=case(
+            (and_(deliveries.c.status == Status.SENDING, _not_handed_over), deliveries.c.last_error),
+            else_=int(DeliveryCode.CANCELLED),
+        ),
+    )
+)
+_no_more = Compiled(update(deliveries).where(deliveries.c.id == bindparam("delivery")).values(attempts_left=0))
+_forget_due = Compiled(
+    delete(due).where(
+        due.c.campaign == bindparam("campaign"),
+        due.c.medium == bindparam("medium"),
+        due.c.delivery == bindparam("delivery"),
+    )
+)
+
+# Dialect twins: one statement for many rows, its values as one JSON text. The rows are then read and written in one
+# call of the driver, which needs Python's lock once and leaves it to the event loop meanwhile.
+_ADD_CONTACTS = """
+INSERT INTO contacts (id, campaign, guid, created_at)
+SELECT value->>0, value->>1, value->>2, :at FROM json_each(:rows) WHERE true
+ON CONFLICT DO NOTHING
+"""
+_WHICH_CONTACTS = """
+SELECT json_group_array(c.id) FROM json_each(:rows) AS j CROSS JOIN contacts AS c ON c.id = j.value->>0
+"""
+_ADD_DELIVERIES = """
+INSERT INTO deliveries (id, status, last_error, attempts_left, tries, due_at, destination, dial, text)
+SELECT value->>0, value->>1, 0, value->>2, 0, :at, value->>3, value->>4, value->>5 FROM json_each(:rows)
+"""
+_PAGE_OF_GUIDS = """
+SELECT max(id), json_group_array(guid) FROM (
+  SELECT id, guid FROM contacts WHERE id > :after AND id <= :last AND deleted_at IS NULL ORDER BY id LIMIT :limit
+)
+"""
+_PAGE = """
+SELECT max(c.id), json_group_array(json_array(c.guid,
+  s.destination, s.text, coalesce(s.status, 0), coalesce(s.last_error, 0), coalesce(s.attempts_left, 0),
+  v.destination, v.text, coalesce(v.status, 0), coalesce(v.last_error, 0), coalesce(v.attempts_left, 0),
+  e.destination, e.text, coalesce(e.status, 0), coalesce(e.last_error, 0), coalesce(e.attempts_left, 0)))
+FROM (
+  SELECT id, guid FROM contacts WHERE id > :after AND id <= :last AND deleted_at IS NULL ORDER BY id LIMIT :limit
+) AS c
+LEFT JOIN deliveries AS s ON s.id = c.id + :sms
+LEFT JOIN deliveries AS v ON v.id = c.id + :voice
+LEFT JOIN deliveries AS e ON e.id = c.id + :email
+"""
+
+_encode = msgspec.json.Encoder().encode
+_decode_ids = msgspec.json.Decoder(list[int]).decode
+_decode_guids = msgspec.json.Decoder(list[str]).decode
+_decode_lines = msgspec.json.Decoder(list[ContactLine]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class _Addition:
+    """A contact that waits to be added with others."""
+
+    contact: NewContact
+    at: int
+
+
+class SqliteContacts:
+    """Contacts of a campaign; see the contract in storage/store.py."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, contact: NewContact, at: int) -> None:
+        """Group-committed. Raises Conflict where the guid is in use; LookupError where the campaign is gone."""
+        await self._database.write_together(_add_together, _Addition(contact, at))
+
+    async def add_many(self, new: Sequence[NewContact], at: int) -> list[bool]:
+        """Add many in one transaction; False for each whose guid was in use. LookupError where a campaign is gone."""
+
+        def work(connection: sqlite3.Connection) -> list[bool]:
+            answers = _add_all(connection, new, at)
+            for answer in answers:
+                if isinstance(answer, LookupError):
+                    raise answer
+            return [answer is None for answer in answers]
+
+        return await self._database.write(work)
+
+    async def edit(self, campaign: int, guid: str, plan: EditPlanner, at: int) -> bool:
+        """Read, let `plan` decide, store its decision: one transaction. False where there is no such contact."""
+
+        def work(connection: sqlite3.Connection) -> bool:
+            found = _find(connection, campaign=campaign, guid=guid).fetchone()
+            if found is None:
+                return False
+            number = number_of(found[0])
+            states = _read_states(connection, campaign, number)
+            known = {state.medium for state in states}
+            for change in plan(states):
+                _store_change(connection, _Edit(campaign, number, at), change, change.medium in known)
+            return True
+
+        return await self._database.write(work)
+
+    async def delete(self, campaign: int, guid: str, at: int) -> bool:
+        """Gone from every answer; what waits of it is cancelled. False where there is no such contact."""
+
+        def work(connection: sqlite3.Connection) -> bool:
+            found = _find(connection, campaign=campaign, guid=guid).fetchone()
+            if found is None:
+                return False
+            _delete(connection, contact=found[0], at=at)
+            for medium in Medium:
+                place = {"campaign": campaign, "medium": int(medium)}
+                delivery = delivery_id(campaign, medium, number_of(found[0]))
+                _cancel(connection, delivery=delivery, **place)
+                _no_more(connection, delivery=delivery)
+                _forget_due(connection, delivery=delivery, **place)
+            return True
+
+        return await self._database.write(work)
+
+    async def guids(self, campaign: int) -> AsyncIterator[list[str]]:
+        """All contacts' guids in the order of adding, page by page."""
+        async for page in self._walk(campaign, _PAGE_OF_GUIDS, {}):
+            yield _decode_guids(page)
+
+    async def pages(self, campaign: int, guid: str) -> AsyncIterator[list[ContactLine]]:
+        """All contacts in the order of adding, page by page, as flat lines."""
+        # A delivery's id is its contact's id plus a distance that is the same for a whole campaign.
+        base = contact_id(campaign, 0)
+        distances = {medium.name.lower(): delivery_id(campaign, medium, 0) - base for medium in Medium}
+        async for page in self._walk(campaign, _PAGE, distances):
+            yield _decode_lines(page)
+
+    async def _walk(self, campaign: int, statement: str, more: dict[str, int]) -> AsyncIterator[str]:
+        last = contact_id(campaign, (1 << CONTACT_BITS) - 1)
+        after = contact_id(campaign, 0)
+        pending = self._database.read(_page_reader(statement, {"after": after, "last": last, "limit": PAGE, **more}))
+        while True:
+            reached, page = await pending
+            if reached is None:
+                return
+            pending = self._database.read(
+                _page_reader(statement, {"after": reached, "last": last, "limit": PAGE, **more})
+            )
+            yield page
+
+
+def _page_reader(statement: str, parameters: dict[str, int]) -> Callable[[sqlite3.Connection], tuple[int | None, str]]:
+    def read(connection: sqlite3.Connection) -> tuple[int | None, str]:
+        reached, page = connection.execute(statement, parameters).fetchone()
+        return reached, page
+
+    return read
+
+
+def _add_together(connection: sqlite3.Connection, items: list[_Addition]) -> list[BaseException | None]:
+    return _add_all(connection, [item.contact for item in items], max(item.at for item in items))
+
+
+def _add_all(connection: sqlite3.Connection, new: Sequence[NewContact], at: int) -> list[BaseException | None]:
+    """Add contacts of any campaigns; for each None, or why it was not added (Conflict, LookupError)."""
+    answers: list[BaseException | None] = [None] * len(new)
+    numbers = _number(connection, new, answers)
+    rows = [(contact_id(c.campaign, n), c.campaign, c.guid) for c, n in zip(new, numbers, strict=True) if n]
+    if not rows:
+        return answers
+    packed = _encode(rows).decode()
+    added = connection.execute(_ADD_CONTACTS, {"rows": packed, "at": at}).rowcount
+    if added < len(rows):
+        there = set(_decode_ids(connection.execute(_WHICH_CONTACTS, {"rows": packed}).fetchone()[0]))
+        for index, (contact, number) in enumerate(zip(new, numbers, strict=True)):
+            if number and contact_id(contact.campaign, number) not in there:
+                answers[index] = Conflict("contact")
+    wanted = [
+        _delivery(contact.campaign, number, medium)
+        for contact, number, answer in zip(new, numbers, answers, strict=True)
+        if answer is None
+        for medium in contact.media
+    ]
+    if wanted:
+        connection.execute(_ADD_DELIVERIES, {"rows": _encode(wanted).decode(), "at": at})
+    return answers
+
+
+def _number(
+    connection: sqlite3.Connection, new: Sequence[NewContact], answers: list[BaseException | None]
+) -> list[int]:
+    """Give each contact its running number in its campaign; 0, and LookupError as answer, where that is gone."""
+    counters: dict[int, int | None] = {}
+    numbers: list[int] = []
+    for index, contact in enumerate(new):
+        if contact.campaign not in counters:
+            row = _campaign(connection, campaign=contact.campaign).fetchone()
+            counters[contact.campaign] = None if row is None or row[1] is not None else row[0]
+        count = counters[contact.campaign]
+        if count is None:
+            answers[index] = LookupError("campaign")
+            numbers.append(0)
+            continue
+        counters[contact.campaign] = count + 1
+        numbers.append(count + 1)
+    for campaign, count in counters.items():
+        if count is not None:
+            _count_up(connection, campaign=campaign, to=count)
+    return numbers
+
+
+def _delivery(campaign: int, number: int, medium: Admitted) -> tuple[int, int, int, str, str | None, str | None]:
+    status = Status.DO_NOT_TRY if medium.dial is None else Status.PENDING
+    return (
+        delivery_id(campaign, medium.medium, number),
+        int(status),
+        medium.attempts_left,
+        medium.destination,
+        medium.dial,
+        medium.text,
+    )
+
+
+def _read_states(connection: sqlite3.Connection, campaign: int, number: int) -> list[MediumState]:
+    ids = {medium: delivery_id(campaign, medium, number) for medium in Medium}
+    rows = _states(connection, sms=ids[Medium.SMS], voice=ids[Medium.VOICE], email=ids[Medium.EMAIL]).fetchall()
+    of_id = {id_: medium for medium, id_ in ids.items()}
+    return [MediumState(of_id[row[0]], *row[1:]) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """Which contact is edited, and when."""
+
+    campaign: int
+    number: int
+    at: int
+
+
+def _store_change(connection: sqlite3.Connection, edit: _Edit, change: ReplaceMedium, known: bool) -> None:
+    delivery = delivery_id(edit.campaign, change.medium, edit.number)
+    values = {"destination": change.destination, "dial": change.dial, "text": change.text}
+    status = int(Status.DO_NOT_TRY if change.dial is None else Status.PENDING)
+    if not known:
+        fresh = {"status": status, "last_error": 0, "tries": 0, "revision": None, "due_at": edit.at}
+        _add_delivery(connection, id=delivery, attempts_left=change.attempts_left, **fresh, **values)
+    else:
+        named = {f"to_{name}": value for name, value in values.items()} | {"to_attempts": change.attempts_left}
+        if not change.restart:
+            _edit(connection, delivery=delivery, **named)
+            return
+        _restart(connection, delivery=delivery, to_status=status, at=edit.at, **named)
+    if change.dial is None:
+        return
+    place = {"campaign": edit.campaign, "medium": int(change.medium)}
+    planned = _planned(connection, **place).fetchone()
+    if planned and edit.number <= planned[0]:
+        _add_due(connection, at=edit.at, delivery=delivery, **place)

@@ -1,0 +1,289 @@
+"""Owns late news on SQLite: receipts, bounces, what is overdue, and messages from people.
+
+Must not decide what news does to a delivery (domain/retry.py) nor know how a carrier spells it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+from sqlalchemy import bindparam, delete, insert, select, update
+
+from campana.channels.contract import IncomingMessage
+from campana.domain.delivery import Status, may_move
+from campana.domain.outcome import Change, DeliveryCode, Receipt, ReceiptState
+from campana.domain.retry import Tried, decide_missing_receipt, decide_receipt
+from campana.storage.compiled import Compiled
+from campana.storage.river import Handover, LateAnswer, Moved, Rules
+from campana.storage.sqlite.campaigns import CampaignReader
+from campana.storage.sqlite.database import Database
+from campana.storage.sqlite.recording import LateMove, after_deletion, move, pack
+from campana.storage.tables import (
+    CONTACT_BITS,
+    MEDIUM_BITS,
+    attempts,
+    campaign_of,
+    deliveries,
+    early_receipts,
+    handovers,
+    incoming,
+    medium_of,
+)
+
+A_SEGMENT_FAILED = -1
+"""In place of the count of open segments: the attempt has failed, whatever the other segments' receipts say."""
+SETTLED_AT_ONCE = 500
+
+_add_early = Compiled(insert(early_receipts))
+_drop_early = Compiled(delete(early_receipts).where(early_receipts.c.id == bindparam("early")))
+_purge_early = Compiled(delete(early_receipts).where(early_receipts.c.at < bindparam("before")))
+_overdue = Compiled(
+    select(
+        handovers.c.id,
+        handovers.c.route,
+        handovers.c.carrier_id,
+        handovers.c.delivery,
+        handovers.c.attempt,
+        handovers.c.at,
+        deliveries.c.dial,
+        deliveries.c.revision,
+    )
+    .join_from(handovers, deliveries, deliveries.c.id == handovers.c.delivery)
+    .where(handovers.c.route == bindparam("route"), handovers.c.at < bindparam("before"))
+    .order_by(handovers.c.id)
+    .limit(bindparam("most"))
+)
+_postpone = Compiled(update(handovers).where(handovers.c.id == bindparam("handover")).values(at=bindparam("to_at")))
+_add_incoming = Compiled(insert(incoming))
+_last_sent_to = Compiled(
+    select(deliveries.c.id)
+    .join_from(deliveries, attempts, attempts.c.delivery == deliveries.c.id)
+    .where(
+        deliveries.c.dial == bindparam("dial"),
+        deliveries.c.id.op(">>")(CONTACT_BITS).op("&")((1 << MEDIUM_BITS) - 1) == bindparam("medium"),
+    )
+    .order_by(attempts.c.at.desc())
+    .limit(1)
+)
+
+# Dialect twins: a batch as one JSON text.
+_STANDING = """h.delivery, h.attempt, d.status, d.attempts_left, d.tries, coalesce(a.parts_open, 1)"""
+_MATCH = f"""
+SELECT json_group_array(json_array(j.value->>0, h.id, {_STANDING}))
+FROM json_each(:rows) AS j
+CROSS JOIN handovers AS h ON h.carrier_id = j.value->>2 AND h.route = j.value->>1
+JOIN deliveries AS d ON d.id = h.delivery
+LEFT JOIN attempts AS a ON a.delivery = h.delivery AND a.attempt = h.attempt
+"""
+_MATCH_DELIVERY = """
+SELECT json_group_array(json_array(j.value->>0, 0, d.id, j.value->>2, d.status, d.attempts_left, d.tries, 1))
+FROM json_each(:rows) AS j
+CROSS JOIN deliveries AS d ON d.id = j.value->>1
+"""
+_MATCH_EARLY = """
+SELECT e.id, e.body FROM early_receipts AS e
+JOIN handovers AS h ON h.carrier_id = e.carrier_id AND h.route = e.route
+ORDER BY e.id LIMIT :most
+"""
+_DROP_HANDOVERS = "DELETE FROM handovers WHERE id IN (SELECT value FROM json_each(:ids))"
+
+
+class _Match(msgspec.Struct, array_like=True):
+    """A receipt's attempt as it stands: (index of the receipt, hand-over, ...)."""
+
+    index: int
+    handover: int
+    delivery: int
+    attempt: int
+    status: int
+    attempts_left: int
+    tries: int
+    parts_open: int
+
+
+_encode = msgspec.json.Encoder().encode
+_decode_receipt = msgspec.json.Decoder(Receipt).decode
+_decode_matches = msgspec.json.Decoder(list[_Match]).decode
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What a batch of late news comes to: filled while its receipts are judged one after the other."""
+
+    rules: Rules
+    now: int
+    standing: dict[tuple[int, int], _Match]
+    moves: dict[tuple[int, int], LateMove]
+    ended: list[int]
+    moved: list[Moved]
+
+
+class SqliteReceipts:
+    """Late news; see the contract in storage/river.py."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        # Used in the writer's thread alone.
+        self._campaigns = CampaignReader()
+
+    async def receipts(self, batch: Sequence[Receipt], rules: Rules, now: int) -> LateAnswer:
+        """Apply what can be matched, forward only, and store what cannot."""
+
+        def work(connection: sqlite3.Connection) -> LateAnswer:
+            matches = _match(connection, batch)
+            moved = self._apply(connection, batch, matches, _Batch(rules, now, {}, {}, [], []))
+            unmatched = [receipt for index, receipt in enumerate(batch) if index not in matches and receipt.carrier_ids]
+            for receipt in unmatched:
+                _keep_early(connection, receipt, now)
+            return LateAnswer(moved, len(unmatched))
+
+        return await self._database.write(work)
+
+    async def settle_early(self, rules: Rules, now: int) -> LateAnswer:
+        """Apply the stored receipts whose send has been recorded meanwhile."""
+
+        def work(connection: sqlite3.Connection) -> LateAnswer:
+            moved: list[Moved] = []
+            found = connection.execute(_MATCH_EARLY, {"most": SETTLED_AT_ONCE}).fetchall()
+            batch = [_decode_receipt(body) for _, body in found]
+            if batch:
+                moved = self._apply(connection, batch, _match(connection, batch), _Batch(rules, now, {}, {}, [], []))
+            for early, _ in found:
+                _drop_early(connection, early=early)
+            left = connection.execute("SELECT count(*) FROM early_receipts").fetchone()[0]
+            return LateAnswer(moved, left)
+
+        return await self._database.write(work)
+
+    async def purge_early(self, before: int) -> None:
+        """Forget stored receipts that belong to nothing."""
+        await self._database.write(lambda connection: _purge_early(connection, before=before).rowcount)
+
+    async def overdue(self, route: str, before: int, limit: int) -> list[Handover]:
+        """Messages of which no final receipt came, oldest first."""
+        rows = await self._database.read(
+            lambda connection: _overdue(connection, route=route, before=before, most=limit).fetchall()
+        )
+        return [Handover(*row) for row in rows]
+
+    async def postpone(self, handover: Handover, now: int) -> None:
+        """Ask again later."""
+        await self._database.write(lambda connection: _postpone(connection, handover=handover.id, to_at=now).rowcount)
+
+    async def missing(self, handover: Handover, rules: Rules, now: int) -> LateAnswer:
+        """It is uncertain and goes by the rule."""
+        news = Receipt(
+            handover.route, ReceiptState.FAILED, DeliveryCode.SMS_RECEIPT_MISSING, now, (handover.carrier_id,)
+        )
+
+        def work(connection: sqlite3.Connection) -> LateAnswer:
+            batch = [news]
+            return LateAnswer(
+                self._apply(connection, batch, _match(connection, batch), _Batch(rules, now, {}, {}, [], []))
+            )
+
+        return await self._database.write(work)
+
+    async def incoming(self, message: IncomingMessage) -> None:
+        """Keep a message with the delivery that last went to its source."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            last = _last_sent_to(connection, dial=message.source, medium=int(message.medium)).fetchone()
+            _add_incoming(
+                connection,
+                id=None,
+                at=message.at,
+                route=message.route,
+                medium=int(message.medium),
+                source=message.source,
+                destination=message.destination,
+                text=message.text,
+                delivery=last[0] if last else None,
+            )
+
+        await self._database.write(work)
+
+    def _apply(
+        self, connection: sqlite3.Connection, receipts: Sequence[Receipt], matches: dict[int, _Match], batch: _Batch
+    ) -> list[Moved]:
+        for index, receipt in enumerate(receipts):
+            match = matches.get(index)
+            if match is None or receipt.state is ReceiptState.INTERIM:
+                continue
+            if match.handover:
+                batch.ended.append(match.handover)
+            # A later receipt of this batch must see what an earlier one did.
+            standing = batch.standing.setdefault((match.delivery, match.attempt), match)
+            if standing.tries == match.attempt and standing.parts_open != A_SEGMENT_FAILED:
+                self._judge(connection, receipt, standing, batch)
+        move(connection, list(batch.moves.values()))
+        if batch.ended:
+            connection.execute(_DROP_HANDOVERS, {"ids": pack(batch.ended)})
+        return batch.moved
+
+    def _judge(self, connection: sqlite3.Connection, receipt: Receipt, standing: _Match, batch: _Batch) -> None:
+        delivered = receipt.state is ReceiptState.DELIVERED
+        standing.parts_open = standing.parts_open - 1 if delivered else A_SEGMENT_FAILED
+        key = (standing.delivery, standing.attempt)
+        waits_for_more = delivered and standing.parts_open > 0
+        change = None if waits_for_more else self._change(connection, receipt, standing, batch)
+        if change is not None and not may_move(Status(standing.status), change.status, bounce=receipt.bounce):
+            return
+        if change is not None:
+            standing.status = int(change.status)
+            retry = change.retry_at is not None
+            batch.moved.append(Moved(campaign_of(standing.delivery), medium_of(standing.delivery), change.code, retry))
+        batch.moves[key] = LateMove(
+            standing.delivery,
+            standing.attempt,
+            change,
+            int(change.status) if change else standing.status,
+            int(change.code) if change else 0,
+            standing.parts_open,
+            receipt.carrier_code,
+            receipt.carrier_text,
+        )
+
+    def _change(self, connection: sqlite3.Connection, receipt: Receipt, standing: _Match, batch: _Batch) -> Change:
+        campaign = self._campaigns.find_number(connection, campaign_of(standing.delivery))
+        assert campaign is not None  # rows of campaigns are never removed
+        rule = batch.rules(campaign, medium_of(standing.delivery))
+        tried = Tried(standing.attempt, standing.attempts_left, batch.now)
+        if receipt.bounce:
+            delivered = receipt.state is ReceiptState.DELIVERED
+            return Change(Status.SUCCESS if delivered else Status.PERMANENT_FAILURE, receipt.code, False)
+        if receipt.code is DeliveryCode.SMS_RECEIPT_MISSING:
+            change = decide_missing_receipt(tried, rule)
+        else:
+            change = decide_receipt(receipt.state is ReceiptState.DELIVERED, receipt.code, tried, rule)
+        return after_deletion(change, campaign.deleted_at is not None)
+
+
+def _match(connection: sqlite3.Connection, batch: Sequence[Receipt]) -> dict[int, _Match]:
+    """Find each receipt's attempt: by the carrier's id (the first spelling that fits) or by what its envelope says."""
+    by_id = [
+        (index, receipt.route, carrier_id)
+        for index, receipt in enumerate(batch)
+        if receipt.delivery_id is None
+        for carrier_id in receipt.carrier_ids
+    ]
+    by_delivery = [
+        (index, receipt.delivery_id, receipt.attempt)
+        for index, receipt in enumerate(batch)
+        if receipt.delivery_id is not None
+    ]
+    matches: dict[int, _Match] = {}
+    for statement, rows in ((_MATCH, by_id), (_MATCH_DELIVERY, by_delivery)):
+        if rows:
+            for match in _decode_matches(connection.execute(statement, {"rows": pack(rows)}).fetchone()[0]):
+                matches.setdefault(match.index, match)
+    return matches
+
+
+def _keep_early(connection: sqlite3.Connection, receipt: Receipt, now: int) -> None:
+    body = _encode(receipt).decode()
+    for carrier_id in receipt.carrier_ids:
+        _add_early(connection, id=None, route=receipt.route, carrier_id=carrier_id, at=now, body=body)

@@ -1,0 +1,218 @@
+"""Owns how judged attempts and late news are written on SQLite: whole batches in a few statements.
+
+Must not decide what an outcome does: it is handed Changes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from campana.domain.delivery import Status
+from campana.domain.outcome import Change, DeliveryCode
+from campana.storage.river import Judged
+from campana.storage.tables import NEVER, campaign_of, medium_of
+
+# Dialect twins: every batch goes as one JSON text into one statement, so that SQLite does its work in one call of
+# the driver, without Python's lock.
+_RECORD = f"""
+UPDATE deliveries SET
+  status = CASE WHEN j.status = {Status.WAITING_FOR_RETRY:d} AND deliveries.attempts_left <= j.used AND j.due < {NEVER}
+    THEN {Status.PERMANENT_FAILURE:d} ELSE j.status END,
+  last_error = j.code,
+  attempts_left = max(0, deliveries.attempts_left - j.used),
+  tries = j.attempt,
+  due_at = j.due
+FROM (
+  SELECT value->>0 AS id, value->>1 AS attempt, value->>2 AS status, value->>3 AS code, value->>4 AS used,
+    value->>5 AS due FROM json_each(:rows)
+) AS j
+WHERE deliveries.id = j.id AND deliveries.status = {Status.SENDING:d}
+"""
+_ADD_ATTEMPTS = """
+INSERT INTO attempts (delivery, attempt, at, route, status, code, parts_open, carrier_code, carrier_text)
+SELECT value->>0, value->>1, value->>6, value->>7, value->>2, value->>3, value->>8, value->>9, value->>10
+FROM json_each(:rows) WHERE true
+ON CONFLICT DO NOTHING
+"""
+_RECORD_RUN = f"""
+UPDATE deliveries SET status = :status, last_error = :code, attempts_left = max(0, attempts_left - 1),
+  tries = tries + 1, due_at = 0
+WHERE id BETWEEN :first AND :last AND status = {Status.SENDING:d}
+"""
+_ADD_ATTEMPTS_OF_RUN = """
+INSERT INTO attempts (delivery, attempt, at, route, status, code, parts_open, carrier_code, carrier_text)
+SELECT id, tries, :at, :route, :status, :code, :parts_open, :carrier_code, :carrier_text
+FROM deliveries WHERE id BETWEEN :first AND :last
+ON CONFLICT DO NOTHING
+"""
+_ADD_HANDOVERS = """
+INSERT INTO handovers (route, carrier_id, delivery, attempt, at)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM json_each(:rows) WHERE true
+ON CONFLICT (carrier_id, route) DO UPDATE
+  SET delivery = excluded.delivery, attempt = excluded.attempt, at = excluded.at
+"""
+_ADD_DUE = """
+INSERT INTO due (campaign, medium, at, delivery)
+SELECT value->>0, value->>1, value->>2, value->>3 FROM json_each(:rows) WHERE true
+ON CONFLICT DO NOTHING
+"""
+_MOVE = """
+UPDATE deliveries SET status = j.status, last_error = j.code, due_at = j.due
+FROM (
+  SELECT value->>0 AS id, value->>1 AS attempt, value->>2 AS status, value->>3 AS code, value->>4 AS due
+  FROM json_each(:rows)
+) AS j
+WHERE deliveries.id = j.id AND deliveries.tries = j.attempt
+"""
+_MOVE_ATTEMPTS = """
+UPDATE attempts SET status = j.status, code = j.code, parts_open = j.parts_open,
+  carrier_code = coalesce(j.carrier_code, attempts.carrier_code),
+  carrier_text = coalesce(j.carrier_text, attempts.carrier_text)
+FROM (
+  SELECT value->>0 AS id, value->>1 AS attempt, value->>2 AS status, value->>3 AS code, value->>4 AS parts_open,
+    value->>5 AS carrier_code, value->>6 AS carrier_text
+  FROM json_each(:rows)
+) AS j
+WHERE attempts.delivery = j.id AND attempts.attempt = j.attempt
+"""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def pack(rows: Sequence[object]) -> str:
+    """Write rows as the JSON text that json_each takes apart."""
+    return _encode(rows).decode()
+
+
+def after_deletion(change: Change, deleted: bool) -> Change:
+    """What is in progress finishes, but nothing of a deleted campaign goes again."""
+    if deleted and change.status is Status.WAITING_FOR_RETRY:
+        return Change(Status.CANCELLED, DeliveryCode.CANCELLED, change.consumes_attempt)
+    return change
+
+
+def record(connection: sqlite3.Connection, judged: Sequence[Judged]) -> None:
+    """Write judged attempts of deliveries that are *sending*: their new status, attempt, hand-overs and retries."""
+    if not judged:
+        return
+    if _is_one_run(judged):
+        _record_run(connection, judged)
+    else:
+        rows = {"rows": pack([_row(one) for one in judged])}
+        connection.execute(_RECORD, rows)
+        connection.execute(_ADD_ATTEMPTS, rows)
+    handovers = [
+        (one.route, carrier_id, one.delivery, one.attempt, one.at)
+        for one in judged
+        if one.change.status is Status.DELIVERING
+        for carrier_id in one.carrier_ids
+    ]
+    if handovers:
+        connection.execute(_ADD_HANDOVERS, {"rows": pack(handovers)})
+    add_due(connection, [(one.delivery, one.change) for one in judged])
+
+
+def add_due(connection: sqlite3.Connection, changes: Sequence[tuple[int, Change]]) -> None:
+    """Put what goes again by itself on the list of its moment."""
+    rows = [
+        (campaign_of(delivery), int(medium_of(delivery)), change.retry_at, delivery)
+        for delivery, change in changes
+        if change.status is Status.WAITING_FOR_RETRY and change.retry_at is not None
+    ]
+    if rows:
+        connection.execute(_ADD_DUE, {"rows": pack(rows)})
+
+
+@dataclass(frozen=True, slots=True)
+class LateMove:
+    """What late news does to one attempt: `change` is None where only the count of open segments moves."""
+
+    delivery: int
+    attempt: int
+    change: Change | None
+    status: int
+    code: int
+    parts_open: int
+    carrier_code: str | None
+    carrier_text: str | None
+
+
+def move(connection: sqlite3.Connection, moves: Sequence[LateMove]) -> None:
+    """Write what late news does to attempts and their deliveries. Whether it may move was decided before, in the
+    same transaction."""
+    if not moves:
+        return
+    changed = [(one.delivery, one.change, one.attempt) for one in moves if one.change is not None]
+    if changed:
+        rows = [
+            (delivery, attempt, int(change.status), int(change.code), due_of(change))
+            for delivery, change, attempt in changed
+        ]
+        connection.execute(_MOVE, {"rows": pack(rows)})
+        add_due(connection, [(delivery, change) for delivery, change, _ in changed])
+    attempts = [
+        (one.delivery, one.attempt, one.status, one.code, one.parts_open, one.carrier_code, one.carrier_text)
+        for one in moves
+    ]
+    connection.execute(_MOVE_ATTEMPTS, {"rows": pack(attempts)})
+
+
+def due_of(change: Change) -> int:
+    """The moment before which a delivery is not claimed after a change."""
+    if change.status is not Status.WAITING_FOR_RETRY:
+        return 0
+    return NEVER if change.retry_at is None else change.retry_at
+
+
+def _row(one: Judged) -> tuple[object, ...]:
+    change = one.change
+    parts_open = len(one.carrier_ids) if change.status is Status.DELIVERING else 0
+    used = int(change.consumes_attempt)
+    return (
+        one.delivery,
+        one.attempt,
+        int(change.status),
+        int(change.code),
+        used,
+        due_of(change),
+        one.at,
+        one.route,
+        parts_open,
+        one.carrier_code,
+        one.carrier_text,
+    )
+
+
+def _is_one_run(judged: Sequence[Judged]) -> bool:
+    """Tell whether the batch is a gapless run of ids with the same outcome, which one range can write."""
+    first = judged[0]
+    change = first.change
+    if judged[-1].delivery - first.delivery != len(judged) - 1 or change.status is Status.WAITING_FOR_RETRY:
+        return False
+    shape = (change, first.route, first.at, len(first.carrier_ids), first.carrier_code, first.carrier_text)
+    return all(
+        (one.change, one.route, one.at, len(one.carrier_ids), one.carrier_code, one.carrier_text) == shape
+        for one in judged
+    )
+
+
+def _record_run(connection: sqlite3.Connection, judged: Sequence[Judged]) -> None:
+    first = judged[0]
+    delivering = first.change.status is Status.DELIVERING
+    values = {
+        "first": first.delivery,
+        "last": judged[-1].delivery,
+        "status": int(first.change.status),
+        "code": int(first.change.code),
+        "at": first.at,
+        "route": first.route,
+        "parts_open": len(first.carrier_ids) if delivering else 0,
+        "carrier_code": first.carrier_code,
+        "carrier_text": first.carrier_text,
+    }
+    connection.execute(_RECORD_RUN, values)
+    connection.execute(_ADD_ATTEMPTS_OF_RUN, values)

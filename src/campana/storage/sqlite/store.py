@@ -1,0 +1,43 @@
+"""Owns how the embedded store is opened, upgraded and closed, and puts its parts together.
+
+Must not hold statements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from campana.storage.migrate import upgrade
+from campana.storage.sqlite.accounts import SqliteAccounts
+from campana.storage.sqlite.campaigns import SqliteCampaigns
+from campana.storage.sqlite.contacts import SqliteContacts
+from campana.storage.sqlite.database import Database
+from campana.storage.sqlite.receipts import SqliteReceipts
+from campana.storage.sqlite.river import SqliteRiver
+from campana.storage.sqlite.sessions import SqliteSessions
+
+
+class SqliteStore:
+    """The store contract on one SQLite file, for one serving process (others may add users beside it)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.accounts = SqliteAccounts(database)
+        self.sessions = SqliteSessions(database)
+        self.campaigns = SqliteCampaigns(database)
+        self.contacts = SqliteContacts(database)
+        self.river = SqliteRiver(database)
+        self.receipts = SqliteReceipts(database)
+
+    @classmethod
+    async def open(cls, path: Path, on_commit: Callable[[float], None] | None = None) -> SqliteStore:
+        """Create or upgrade the file and open it. `on_commit` is told the seconds that each commit took, in the
+        writer's thread. Raises StoreUnavailable."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        upgrade(f"sqlite:///{path}")
+        return cls(Database(path, on_commit))
+
+    async def close(self) -> None:
+        """Finish what waits to be written, then close."""
+        await self._database.close()
