@@ -1,0 +1,217 @@
+"""Owns the keys of the configuration: their types, rules, defaults and what each is for.
+
+Must not know where a value comes from. A route's own keys belong to its channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializeAsAny, field_validator, model_validator
+
+from campana.channels.settings import RouteSettings
+
+SQLITE_PREFIX = "sqlite:///"
+
+Minutes = Annotated[int, Field(ge=1, le=10_080)]
+Attempts = Annotated[int, Field(ge=1, le=255)]
+
+
+class Section(BaseModel):
+    """One table of the file. Unknown keys are refused, so that no accepted setting does nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class ServerSettings(Section):
+    """`[server]`: the door to clients and the place of the data."""
+
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
+    port: int = Field(default=8080, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
+    data_dir: Path = Field(
+        default=Path("campana-data"),
+        description="Folder of the embedded database; created where it is missing.",
+    )
+    tls_certificate: Path | None = Field(
+        default=None, description="PEM file with the certificate and its chain; with `tls_key` it turns HTTPS on."
+    )
+    tls_key: Path | None = Field(default=None, description="PEM file with the key of the certificate.")
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
+        default=(), description="Addresses or networks whose X-Forwarded-* headers are believed."
+    )
+    max_request_bytes: int = Field(
+        default=1_048_576, ge=4_096, le=4_194_304, description="Largest body of a request, in bytes."
+    )
+    shutdown_seconds: float = Field(
+        default=10.0, ge=0.1, le=600, description="Budget of a graceful stop: what is in flight may end within it."
+    )
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> ServerSettings:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key belong together: set both or none")
+        return self
+
+
+class DatabaseSettings(Section):
+    """`[database]`: where everything is kept."""
+
+    url: str | None = Field(
+        default=None,
+        repr=False,
+        description="`sqlite:///PATH` (an absolute path begins with a fourth slash); "
+        "none means `campana.db` in `server.data_dir`.",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _only_sqlite(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        scheme = url.partition(":")[0]
+        if scheme != "sqlite":
+            raise ValueError(f'the scheme "{scheme}" is not supported: this version keeps its data in sqlite alone')
+        path = url.removeprefix(SQLITE_PREFIX)
+        if path == url or not path or path == ":memory:" or "?" in path:
+            raise ValueError("should be sqlite:///PATH with the path of a file")
+        return url
+
+
+class DeliverySettings(Section):
+    """`[delivery]`: how deliveries are tried, in which portions, and for how long a worker owns them."""
+
+    sms_attempts: Attempts = Field(default=3, description="Attempts per SMS where the contact gives no RetryCount.")
+    email_attempts: Attempts = Field(default=3, description="Attempts per email where the contact gives no RetryCount.")
+    retry_minutes: tuple[Minutes, ...] = Field(
+        default=(1, 5, 15, 60),
+        min_length=1,
+        max_length=255,
+        description="Minutes to wait after the first, second, ... attempt of an SMS or email; the last one repeats.",
+    )
+    chunk_size: int = Field(default=500, ge=1, le=500, description="Deliveries that a worker leases at once, at most.")
+    flush_size: int = Field(
+        default=100,
+        ge=1,
+        le=200,
+        description="Outcomes recorded in one transaction; as many may be uncertain after a crash.",
+    )
+    flush_ms: int = Field(
+        default=20, ge=1, le=1_000, description="Milliseconds that an outcome waits for others, at most."
+    )
+    lease_seconds: float = Field(
+        default=30.0,
+        ge=2,
+        le=600,
+        description="How long a dead worker's chunk stays its own before others take it over.",
+    )
+
+
+class SessionSettings(Section):
+    """`[sessions]`: log-ins and what protects them."""
+
+    idle_minutes: Minutes = Field(default=20, description="A session ends when it was not used for so long.")
+    failures: int = Field(
+        default=10, ge=1, le=1_000, description="Failed log-ins in a row that lock an account's user for a while."
+    )
+    source_failures: int = Field(
+        default=100,
+        ge=1,
+        le=1_000_000,
+        description="Failed log-ins from one address that lock the address for a while.",
+    )
+    lock_minutes: Minutes = Field(
+        default=15, description="The time within which failures are counted, and for which a lock holds."
+    )
+    hashing_threads: int = Field(default=2, ge=1, le=64, description="Passwords that are verified at the same time.")
+    hashing_queue: int = Field(
+        default=256, ge=1, le=10_000, description="Log-ins that may wait for that; more are told to try again."
+    )
+
+
+class LimitSettings(Section):
+    """`[limits]`: what an account may keep; 0 is without limit."""
+
+    campaigns_per_account: int = Field(default=0, ge=0, description="Campaigns of an account that are not deleted.")
+    contacts_per_campaign: int = Field(
+        default=0, ge=0, le=4_294_967_295, description="Contacts ever added to a campaign, deleted ones included."
+    )
+
+
+class ProgressSettings(Section):
+    """`[progress]`: addresses to which campaigns report (ProgressWSEndpoint)."""
+
+    allow_private_networks: bool = Field(
+        default=False, description="Also accept addresses in loopback, private and link-local networks."
+    )
+
+
+class BounceSettings(Section):
+    """`[bounces]`: where mail servers hand in bounces (RFC 3464)."""
+
+    listen: str | None = Field(
+        default=None,
+        pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):[0-9]{1,5}$",
+        description="`HOST:PORT` of the listener; none turns it off.",
+    )
+    protocol: Literal["lmtp", "smtp"] = Field(default="lmtp", description="`lmtp` (RFC 2033) or `smtp`.")
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host and port of the listener; None where it is off."""
+        if self.listen is None:
+            return None
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @field_validator("listen")
+    @classmethod
+    def _port_in_range(cls, listen: str | None) -> str | None:
+        if listen is not None and int(listen.rpartition(":")[2]) > 65_535:
+            raise ValueError("the port should be at most 65535")
+        return listen
+
+
+class LogSettings(Section):
+    """`[log]`: what is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least level written.")
+    format: Literal["json", "console"] = Field(
+        default="json", description="`json`: one object a line; `console`: lines for people."
+    )
+
+
+class Settings(Section):
+    """All that can be set. Made by `campana.config.load`; `origins` says where each value came from."""
+
+    server: ServerSettings = ServerSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    delivery: DeliverySettings = DeliverySettings()
+    sessions: SessionSettings = SessionSettings()
+    limits: LimitSettings = LimitSettings()
+    progress: ProgressSettings = ProgressSettings()
+    bounces: BounceSettings = BounceSettings()
+    log: LogSettings = LogSettings()
+    routes: tuple[SerializeAsAny[RouteSettings], ...] = ()
+
+    _file: Path | None = PrivateAttr(default=None)
+    _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def file(self) -> Path | None:
+        """The file that was read, if any."""
+        return self._file
+
+    @property
+    def origins(self) -> Mapping[str, str]:
+        """For each key that is not at its default (`server.port`): `file`, or the variable's name."""
+        return self._origins
+
+    @property
+    def database_path(self) -> Path:
+        """The file of the embedded database, absolute or relative to the working folder."""
+        if self.database.url is None:
+            return self.server.data_dir / "campana.db"
+        return Path(self.database.url.removeprefix(SQLITE_PREFIX))
