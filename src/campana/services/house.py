@@ -1,0 +1,76 @@
+"""Owns how the services are put together on a store.
+
+Must not know which store it is, nor where the options come from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from campana.bus.contract import Bus
+from campana.domain.moment import Clock
+from campana.services.accounts import AccountService
+from campana.services.campaigns import CampaignOptions, CampaignService, Ends
+from campana.services.contacts import ContactOptions, ContactService
+from campana.services.passwords import STANDARD, Cost, Passwords
+from campana.services.sessions import SessionOptions, SessionService
+from campana.services.tools import Tools
+from campana.storage.store import Accounts, Campaigns, Contacts, Sessions
+from campana.telemetry import Metrics
+
+
+class ServicesStore(Protocol):
+    """The part of the store that services use."""
+
+    @property
+    def accounts(self) -> Accounts: ...
+
+    @property
+    def sessions(self) -> Sessions: ...
+
+    @property
+    def campaigns(self) -> Campaigns: ...
+
+    @property
+    def contacts(self) -> Contacts: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceOptions:
+    """What the configuration says of the services."""
+
+    sessions: SessionOptions = field(default_factory=SessionOptions)
+    campaigns: CampaignOptions = field(default_factory=CampaignOptions)
+    contacts: ContactOptions = field(default_factory=ContactOptions)
+    hashing_threads: int = 2
+    hashing_cost: Cost = STANDARD
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """All use cases, a service a noun. Every door has these and nothing else."""
+
+    accounts: AccountService
+    sessions: SessionService
+    campaigns: CampaignService
+    contacts: ContactService
+    tools: Tools
+
+    async def close(self) -> None:
+        """Write what is only in memory and end the threads. The store is closed after this."""
+        await self.sessions.flush()
+        self.tools.passwords.close()
+
+
+def build_services(store: ServicesStore, bus: Bus, clock: Clock, options: ServiceOptions, metrics: Metrics) -> Services:
+    """Put the services of one process together."""
+    tools = Tools(clock, bus, metrics, Passwords(options.hashing_threads, options.hashing_cost))
+    ends = Ends()
+    return Services(
+        accounts=AccountService(store.accounts, tools),
+        sessions=SessionService(store.accounts, store.sessions, tools, options.sessions),
+        campaigns=CampaignService(store.campaigns, tools, options.campaigns, ends),
+        contacts=ContactService(store.campaigns, store.contacts, tools, options.contacts, ends),
+        tools=tools,
+    )
