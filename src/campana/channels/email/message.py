@@ -1,0 +1,180 @@
+"""Owns the message: a template made once per campaign and text, and the few header fields of each recipient.
+
+Must not know sessions or servers. The body is encoded and dot-stuffed once; per recipient bytes are joined.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import formatdate
+from functools import lru_cache
+
+from campana.channels.contract import Composer, Content, Parcel
+from campana.channels.email.address import BadAddress, Mailbox, mailbox, named_mailbox, wire_address
+from campana.channels.email.headers import BadHeader, sender, unstructured
+from campana.channels.email.plain_text import plain_text
+from campana.channels.email.signing import Signer
+from campana.channels.errors import RefusedForGood
+from campana.domain.moment import SECOND, Clock
+from campana.domain.outcome import DeliveryCode
+
+_LINE_LIMIT = 998  # RFC 5322 section 2.1.1
+_PRINTABLE = bytes((9, 10, 13, *range(0x20, 0x7F)))
+_LITERAL = _PRINTABLE.replace(b"=", b"")  # what quoted-printable leaves as it is
+_CACHED_TEXT = 64 * 1024
+_CACHED_TEXTS = 64
+
+SenderOf = Callable[[int, int], bytes]
+"""(delivery id, attempt) to the envelope sender."""
+
+
+@dataclass(slots=True)
+class Letter:
+    """A message on its way: the envelope, and the text as two pieces that are written one after the other."""
+
+    sender: bytes
+    recipient: bytes
+    head: bytes
+    """All header fields but those in `rest`."""
+    rest: bytes
+    """The fields on the body, the body itself, dot-stuffed, and the line with the dot that ends it."""
+    size: int
+    """Octets as RFC 1870 counts them: before dot-stuffing, without the end."""
+    utf8: bool
+    """Needs a server with SMTPUTF8 (RFC 6531)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The fields on the body and the body: as written (`wire`, see Letter.rest), and as signed."""
+
+    wire: bytes
+    plain: bytes
+
+
+def letter_composer(content: Content, clock: Clock, sender_of: SenderOf | None, signer: Signer | None) -> Composer:
+    """Prepare what a campaign's messages share and return the route's composer.
+
+    Without `sender_of` the from-address is the envelope sender. Raises RefusedForGood(UNRENDERABLE) where
+    from-address, subject or html cannot stand in a message.
+    """
+    try:
+        box = named_mailbox(content.source)
+        shared = _shared_fields(box, content)
+        own_body = _body(content.text, content.subject) if content.text.strip() else None
+    except (BadAddress, BadHeader, UnicodeEncodeError) as error:
+        raise _unrenderable(error) from None
+    writer = _Writer(box, shared, own_body, content.subject, clock)
+    return writer.composer(sender_of, signer)
+
+
+class _Writer:
+    """A campaign's message on one route: all but the recipient."""
+
+    def __init__(self, box: Mailbox, shared: bytes, body: Body | None, subject: str, clock: Clock) -> None:
+        self._box = box
+        self._shared = shared
+        self._body = body
+        self._clock = clock
+        self._dated = (-1, b"")
+        self._token = secrets.token_hex(8)
+        self._cached_body = lru_cache(_CACHED_TEXTS)(lambda text: _body(text, subject))
+        self._fresh_body = lambda text: _body(text, subject)
+
+    def composer(self, sender_of: SenderOf | None, signer: Signer | None) -> Composer:
+        """Return the function that the engine calls once a message."""
+        box = self._box
+        shared = self._shared
+        campaign_body = self._body
+        id_tail = f".{self._token}@{box.domain}>\r\n".encode("ascii")
+
+        def compose(delivery_id: int, attempt: int, destination: str, text: str | None) -> Parcel:
+            recipient = wire_address(destination)
+            utf8 = box.utf8
+            if recipient is None:
+                recipient, utf8 = self._unusual(destination)
+            body = campaign_body if not text else self._body_of(text)
+            if body is None:
+                raise RefusedForGood(DeliveryCode.UNRENDERABLE, carrier_text="there is no text")
+            head = b"%bTo: %b\r\n%bMessage-ID: <%d.%d%b" % (
+                shared,
+                recipient,
+                self._date_field(),
+                delivery_id,
+                attempt,
+                id_tail,
+            )
+            if signer is not None:
+                head = signer.sign(head + body.plain) + head
+            envelope = box.wire if sender_of is None else sender_of(delivery_id, attempt)
+            size = len(head) + len(body.plain)
+            letter = Letter(envelope, recipient, head, body.wire, size, utf8)
+            return Parcel(delivery_id, attempt, destination, letter)
+
+        return compose
+
+    def _unusual(self, destination: str) -> tuple[bytes, bool]:
+        try:
+            box = mailbox(destination)
+        except BadAddress as error:
+            raise _unrenderable(error) from None
+        return box.wire, box.utf8 or self._box.utf8
+
+    def _body_of(self, text: str) -> Body | None:
+        if not text.strip():
+            return self._body
+        make = self._cached_body if len(text) <= _CACHED_TEXT else self._fresh_body
+        try:
+            return make(text)
+        except UnicodeEncodeError as error:
+            raise _unrenderable(error) from None
+
+    def _date_field(self) -> bytes:
+        second = self._clock() // SECOND
+        if second != self._dated[0]:
+            self._dated = (second, f"Date: {formatdate(second)}\r\n".encode("ascii"))
+        return self._dated[1]
+
+
+def _shared_fields(box: Mailbox, content: Content) -> bytes:
+    fields = [sender(box), unstructured("Subject", content.subject), b"Auto-Submitted: auto-generated\r\n"]
+    if content.campaign:
+        fields.append(unstructured("X-Campana-Campaign", content.campaign))
+    return b"".join(fields)
+
+
+def _body(html: str, subject: str) -> Body:
+    """Encode `html` and the plain text derived from it as multipart/alternative (RFC 2046 section 5.1.4).
+
+    NUL is dropped: html forbids it and mail servers refuse it. Raises UnicodeEncodeError for half surrogate pairs.
+    """
+    html = html.replace("\0", "")
+    html.encode()
+    text = plain_text(html) or subject
+    message = EmailMessage(policy=SMTP)
+    message.set_content(text, charset="utf-8", cte=_transfer_encoding(text))
+    message.add_alternative(html, subtype="html", charset="utf-8", cte=_transfer_encoding(html))
+    plain = message.as_bytes()
+    stuffed = re.sub(rb"(?m)^\.", b"..", plain)  # RFC 5321 section 4.5.2
+    end = b".\r\n" if stuffed.endswith(b"\r\n") else b"\r\n.\r\n"
+    return Body(stuffed + end, plain)
+
+
+def _transfer_encoding(text: str) -> str:
+    """Choose the shortest encoding that any server carries unchanged, so that signatures stay valid."""
+    octets = text.encode()
+    odd = len(octets.translate(None, _LITERAL))
+    longest = max(map(len, octets.replace(b"\r", b"\n").split(b"\n")), default=0)
+    if longest <= _LINE_LIMIT and not octets.translate(None, _PRINTABLE):
+        return "7bit"
+    return "quoted-printable" if len(octets) + 2 * odd <= len(octets) * 4 // 3 else "base64"
+
+
+def _unrenderable(error: Exception) -> RefusedForGood:
+    words = str(error) if isinstance(error, (BadAddress, BadHeader)) else "the text is not valid Unicode"
+    return RefusedForGood(DeliveryCode.UNRENDERABLE, carrier_text=words)
