@@ -21,7 +21,8 @@ from campana.domain.delivery import Medium
 from campana.domain.moment import Clock
 from campana.domain.outcome import Receipt
 
-COLLECT_SECONDS: Final = 0.02
+COLLECT_SECONDS: Final = 0.005
+"""How long receipts are collected: short, since an SMSC with a small window sends no more until they are answered."""
 BATCH: Final = 200
 MOST_UNANSWERED: Final = 2_000
 """Beyond this nothing more is read until some of it is durable: the SMSC waits, nothing is lost."""

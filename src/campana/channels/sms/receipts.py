@@ -28,7 +28,11 @@ _LONGEST_TEXT: Final = 1024
 _LONGEST_ID: Final = 255
 _DATA_CODING_UCS2: Final = 8
 
-# Carriers write the labels in any case, with or without spaces. Labels inside the quoted text do not count.
+# Most carriers write just what appendix B shows: one match for all of it.
+_USUAL: Final = re.compile(
+    r"id:([^\s:]{1,255}) sub:\d+ dlvrd:\d+ submit date:\d+ done date:\d+ stat:([A-Z]{7}) err:(\w{1,16})"
+)
+# Others write the labels in any case and order, with spaces. Labels inside the quoted text do not count.
 _ID: Final = re.compile(r"(?<![a-z])id\s{0,3}:\s{0,3}([^\s:]{1,255})(?=\s|$)", re.IGNORECASE)
 _STATE: Final = re.compile(r"(?<![a-z])stat\s{0,3}:\s{0,3}([a-z]{1,20})", re.IGNORECASE)
 _ERROR: Final = re.compile(r"(?<![a-z])err\s{0,3}:\s{0,3}([0-9a-z_-]{1,16})", re.IGNORECASE)
@@ -131,6 +135,9 @@ def _read_text(message: ShortMessage) -> _Told:
         octets = octets[1 + octets[0] :]
     encoding = "utf-16-be" if message.data_coding == _DATA_CODING_UCS2 else "latin-1"
     text = octets[: 2 * _LONGEST_TEXT].decode(encoding, errors="replace")[:_LONGEST_TEXT]
+    usual = _USUAL.match(text)
+    if usual:
+        return _told(*usual.groups())
     quoted = _QUOTED.search(text)
     told = _read_labels(text[: quoted.start()] if quoted else text)
     # A carrier that writes the quoted text first has the labels after it.
@@ -138,12 +145,10 @@ def _read_text(message: ShortMessage) -> _Told:
 
 
 def _read_labels(text: str) -> _Told:
-    message_id, state, error = _ID.search(text), _STATE.search(text), _ERROR.search(text)
-    word = state[1].upper() if state else ""
-    code = error[1] if error else ""
-    return _Told(
-        message_id[1] if message_id else "",
-        STATE_BY_WORD.get(word),
-        word,
-        f"err:{code}" if code.strip("0") else "",
-    )
+    found = [pattern.search(text) for pattern in (_ID, _STATE, _ERROR)]
+    return _told(*(label[1] if label else "" for label in found))
+
+
+def _told(message_id: str, word: str, code: str) -> _Told:
+    word = word.upper()
+    return _Told(message_id, STATE_BY_WORD.get(word), word, f"err:{code}" if code.strip("0") else "")
