@@ -1,0 +1,120 @@
+"""Owns how uvicorn is set up for Campana's doors, and the limits that it does not have of its own.
+
+Must not know what is behind the door.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """Seconds and bytes that a connection may take."""
+
+    request_seconds: float = 60.0
+    """From a request's first byte (or the connection's opening) to the end of its body."""
+    stall_seconds: float = 60.0
+    """Without a client's reading on, while an answer waits to be written."""
+    idle_seconds: int = 75
+    """Between two requests of a connection."""
+    head_bytes: int = 64 * 1024
+    """Request line and headers."""
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 protocol with limits on the time and size of a request and the time of its answer.
+
+    What comes whole in one piece, as nearly every request does, costs no timer.
+    """
+
+    limits = ServerLimits()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._head_bytes = 0
+        self._in_head = True
+        self._pending = True
+        self._stall: asyncio.TimerHandle | None = None
+        super().connection_made(transport)  # type: ignore[arg-type]  # it wants a Transport, and gets one
+        self._deadline: asyncio.TimerHandle | None = self._after(self.limits.request_seconds)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for timer in (self._deadline, self._stall):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._pending = True
+        super().data_received(data)
+        if not self._pending or self.transport.is_closing():
+            return
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > self.limits.head_bytes:
+                self.send_400_response("The request's headers are too long.")
+                return
+        if self._deadline is None:
+            self._deadline = self._after(self.limits.request_seconds)
+
+    def on_message_begin(self) -> None:
+        self._pending = self._in_head = True
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._pending = False
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._stall is None:
+            self._stall = self._after(self.limits.stall_seconds)
+
+    def resume_writing(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+        super().resume_writing()
+
+    def _after(self, seconds: float) -> asyncio.TimerHandle:
+        return self.loop.call_later(seconds, self.transport.abort)
+
+
+def protocol(limits: ServerLimits) -> type[LimitedProtocol]:
+    """The protocol class with other limits."""
+    return type("LimitedProtocol", (LimitedProtocol,), {"limits": limits})
+
+
+def server_config(app: Any, limits: ServerLimits | None = None, **settings: Any) -> uvicorn.Config:
+    """uvicorn's settings that the doors rely on; `settings` adds to them (host, port, ssl_certfile, ...).
+
+    Proxy headers stay with the doors, which know the trusted proxies: uvicorn would believe any peer on this machine.
+    """
+    limits = limits or ServerLimits()
+    return uvicorn.Config(
+        app,
+        http=protocol(limits),
+        loop="uvloop",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        timeout_keep_alive=limits.idle_seconds,
+        **settings,
+    )
