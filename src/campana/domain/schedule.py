@@ -31,6 +31,9 @@ _FIRST_DAY = date(2, 1, 1).toordinal()
 _LAST_DAY = date(9998, 12, 31).toordinal()
 """Dates beyond are as good as none; so no zone's arithmetic leaves the years that datetime knows."""
 
+_BEGINNING = (_FIRST_DAY - _EPOCH_DAY - 2) * DAY
+"""An instant before every window."""
+
 _BEFORE = 3
 _AFTER = 3
 """Days around the UTC day of an instant on which a window that holds it may begin: offsets reach a day, a window that
@@ -131,6 +134,11 @@ def has_ended(window: Window, at: int) -> bool:
     return next_opening(window, at) is None
 
 
+def ever_opens(window: Window) -> bool:
+    """Tell whether there is any instant, past ones included, at which an attempt may begin."""
+    return next_opening(window, _BEGINNING) is not None
+
+
 def ends_at(window: Window) -> int | None:
     """Find the instant from which on no attempt may ever begin; None where there is no last day.
 
@@ -144,7 +152,7 @@ def ends_at(window: Window) -> int | None:
         last = _before_quiet(plan, end)
         if start < last:
             return last
-    return min(_readings(plan.zone, _FIRST_DAY, 0))
+    return _BEGINNING
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,101 @@
+"""Owns which addresses Campana may call on a client's word: the syntax of a progress endpoint, and private networks.
+
+Must not resolve names: whoever connects asks here about every address that a name turned out to be.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from urllib.parse import urlsplit
+
+from campana.domain.text.characters import is_one_line
+
+ENDPOINT_LENGTH_MAX = 2_048
+SCHEMES = frozenset({"http", "https", "ws", "wss"})
+
+_WHITE_SPACE = re.compile(r"\s")
+_NAT64 = IPv6Network("64:ff9b::/96")
+_IPV4_COMPATIBLE = IPv6Network("::/96")
+_LOCAL_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
+_NUMBER = re.compile(r"0[xX][0-9a-fA-F]*|[0-9]+")
+
+
+def check_endpoint(url: str, *, allow_private: bool = False) -> None:
+    """Refuse what is not an http(s) or ws(s) URL with a host, or whose host is plainly not on the public Internet.
+
+    Plainly means localhost and literal addresses in any spelling that resolvers take. Names pass: they are judged
+    when they are resolved. Raises ValueError.
+    """
+    if len(url) > ENDPOINT_LENGTH_MAX:
+        raise ValueError(f"A progress endpoint must not have more than {ENDPOINT_LENGTH_MAX} characters.")
+    host = _host_of(url)
+    if not allow_private and _is_plainly_private(host):
+        raise ValueError("A progress endpoint must not be on this machine or in a private network.")
+
+
+def is_private(address: IPv4Address | IPv6Address) -> bool:
+    """Tell whether an address is not one of the public Internet: loopback, private, link-local, reserved, multicast.
+
+    An IPv6 address that stands for an IPv4 address (mapped, compatible, 6to4, NAT64, Teredo) is judged by that, too.
+    """
+    if not address.is_global or address.is_multicast:
+        return True
+    return isinstance(address, IPv6Address) and any(map(is_private, _embedded(address)))
+
+
+def _embedded(address: IPv6Address) -> list[IPv4Address]:
+    found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+    if address in _NAT64 or address in _IPV4_COMPATIBLE:
+        found.append(IPv4Address(int(address) & 0xFFFF_FFFF))
+    return [inner for inner in found if inner is not None]
+
+
+def _host_of(url: str) -> str:
+    rule = "A progress endpoint must be a URL such as https://example.com/progress, or with http, ws or wss."
+    if _WHITE_SPACE.search(url) or "\\" in url or not is_one_line(url):
+        raise ValueError(rule)
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:  # its own sentence quotes the value
+        raise ValueError(rule) from None
+    if parts.scheme not in SCHEMES or not host or port == 0:
+        raise ValueError(rule)
+    return host
+
+
+def _is_plainly_private(host: str) -> bool:
+    name = unicodedata.normalize("NFKC", host).replace("。", ".").rstrip(".").lower()
+    if name in _LOCAL_NAMES or name.endswith(".localhost"):
+        return True
+    literal = _as_ipv4(name)
+    if literal is not None:
+        return is_private(literal)
+    try:
+        return is_private(ip_address(name.partition("%")[0]))
+    except ValueError:
+        return False
+
+
+def _as_ipv4(host: str) -> IPv4Address | None:
+    """Read an IPv4 address in any spelling of inet_aton: 127.1, 0x7f000001, 0177.0.0.1, 2130706433."""
+    parts = host.split(".")
+    if len(parts) > 4 or not all(map(_NUMBER.fullmatch, parts)):
+        return None
+    *leading, last = map(_number, parts)
+    if any(value > 0xFF for value in leading) or last >= 1 << 8 * (4 - len(leading)):
+        return None
+    value = last
+    for position, byte in enumerate(leading):
+        value |= byte << 8 * (3 - position)
+    return IPv4Address(value)
+
+
+def _number(text: str) -> int:
+    if text[:2] in ("0x", "0X"):
+        return int(text[2:] or "0", 16)
+    # A 9 in an octal number is read as decimal by some resolvers: either way it is a number, not a name.
+    is_octal = text.startswith("0") and not set(text) & {"8", "9"}
+    return int(text, 8 if is_octal else 10)
