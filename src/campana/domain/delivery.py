@@ -59,7 +59,14 @@ _FORWARD: dict[Status, frozenset[Status]] = {
             Status.CANCELLED,
         }
     ),
-    Status.DELIVERING: frozenset({Status.SUCCESS, Status.WAITING_FOR_RETRY, Status.PERMANENT_FAILURE}),
+    Status.DELIVERING: frozenset(
+        {
+            Status.SUCCESS,
+            Status.WAITING_FOR_RETRY,
+            Status.PERMANENT_FAILURE,
+            Status.CANCELLED,  # it failed, and its campaign was deleted meanwhile
+        }
+    ),
     Status.SUCCESS: frozenset(),
     Status.PERMANENT_FAILURE: frozenset(),
     Status.CANCELLED: frozenset(),

@@ -7,12 +7,19 @@ SQLite needs for the work itself; compiled once, the same statements cost nothin
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from typing import Any
 
+from sqlalchemy import ColumnElement, or_
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.expression import ClauseElement
 
 _DIALECT = sqlite.dialect(paramstyle="named")
+
+
+def among(column: ColumnElement[int], values: Iterable[int | ColumnElement[int]]) -> ColumnElement[bool]:
+    """`column IN values`, spelled so that the statement can be compiled once: IN lists are expanded at execution."""
+    return or_(*(column == value for value in values))
 
 
 class Compiled:
@@ -21,9 +28,11 @@ class Compiled:
     __slots__ = ("_defaults", "sql")
 
     def __init__(self, statement: ClauseElement) -> None:
-        compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+        compiled = statement.compile(dialect=_DIALECT)
         self.sql = str(compiled)
-        self._defaults: dict[str, Any] = {k: v for k, v in compiled.params.items() if v is not None}
+        self._defaults: dict[str, Any] = {
+            name: value for name, value in compiled.params.items() if not compiled.binds[name].required
+        }
 
     def __call__(self, connection: sqlite3.Connection, **parameters: Any) -> sqlite3.Cursor:
         """Execute with named parameters; raises what sqlite3 raises."""

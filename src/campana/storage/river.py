@@ -69,6 +69,7 @@ class Lease:
     owner: str
     epoch: int
     until: int
+    turn: int
     closes_at: int
     deliveries: list[ClaimedDelivery]
 
@@ -118,8 +119,25 @@ class Handover:
     delivery: int
     attempt: int
     at: int
+    """Epoch milliseconds since which its receipt is waited for; moves when the carrier is asked."""
+    first_at: int
+    """Epoch milliseconds at which the attempt was recorded."""
     dial: str
     revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptMessage:
+    """A message that a person sent to us, with the delivery that last went to that person on that medium."""
+
+    id: int
+    at: int
+    route: str
+    medium: Medium
+    source: str
+    destination: str
+    text: str
+    delivery: int | None
 
 
 Rules = Callable[[CampaignRow, Medium], RetryRule]
@@ -217,3 +235,6 @@ class LateNews(Protocol):
 
     async def incoming(self, message: IncomingMessage) -> None:
         """Keep a message with the delivery that last went to its source."""
+
+    async def messages(self, after: int = 0, limit: int = 100) -> list[KeptMessage]:
+        """Messages with an id above `after`, in the order in which they came."""

@@ -140,6 +140,8 @@ class CampaignRow:
     zone: str
     campaign: Campaign
     deleted_at: int | None = None
+    account_id: str = ""
+    """The account's id in the contract."""
     contacts: int = 0
     """How many contacts were ever added, as of the last commit (it changes without a new `version`)."""
 

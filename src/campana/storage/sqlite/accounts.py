@@ -35,6 +35,11 @@ _list_users = Compiled(_of_user.where(users.c.account == bindparam("account")).o
 _set_password = Compiled(
     update(users).where(users.c.number == bindparam("user")).values(password_hash=bindparam("hash"))
 )
+_rehash = Compiled(
+    update(users)
+    .where(users.c.number == bindparam("user"), users.c.password_hash == bindparam("old"))
+    .values(password_hash=bindparam("hash"))
+)
 _end_sessions = Compiled(delete(sessions).where(sessions.c.user == bindparam("user")))
 
 
@@ -105,3 +110,9 @@ class SqliteAccounts:
             _end_sessions(connection, user=user)
 
         await self._database.write(work)
+
+    async def rehash(self, user: int, old_hash: str, new_hash: str) -> None:
+        """Keep the same password under a newer hash. Does nothing where `old_hash` is not current."""
+        await self._database.write(
+            lambda connection: _rehash(connection, user=user, old=old_hash, hash=new_hash).rowcount
+        )

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from campana.domain.campaign import Campaign, content_changed, media_enabled
 from campana.domain.delivery import Medium
@@ -29,6 +29,7 @@ _COLUMNS = (
     campaigns.c.revision,
     campaigns.c.deleted_at,
     campaigns.c.contacts,
+    accounts.c.id,
     accounts.c.time_zone,
     campaigns.c.body,
 )
@@ -42,6 +43,9 @@ _find = Compiled(
     _joined.where(campaigns.c.account == bindparam("account"), campaigns.c.guid == bindparam("guid"), _alive)
 )
 _find_number = Compiled(_joined.where(campaigns.c.number == bindparam("number")))
+_count = Compiled(
+    select(func.count()).select_from(campaigns).where(campaigns.c.account == bindparam("account"), _alive)
+)
 _list = Compiled(_joined.where(campaigns.c.account == bindparam("account"), _alive).order_by(campaigns.c.number))
 _add = Compiled(insert(campaigns))
 _add_content = Compiled(insert(contents))
@@ -83,7 +87,7 @@ class CampaignReader:
 
     def row(self, columns: tuple[Any, ...]) -> CampaignRow:
         """Make a CampaignRow of the joined columns."""
-        number, version, account, owner, role, revision, deleted_at, count, zone, body = columns
+        number, version, account, owner, role, revision, deleted_at, count, account_id, zone, body = columns
         campaign = self._decoded.get((number, version))
         if campaign is None:
             campaign = _decode(body)
@@ -99,6 +103,7 @@ class CampaignReader:
             version=version,
             zone=campaign.time_zone or zone,
             campaign=campaign,
+            account_id=account_id,
             contacts=count,
             deleted_at=deleted_at,
         )
@@ -152,6 +157,11 @@ class SqliteCampaigns:
     async def find_number(self, number: int) -> CampaignRow | None:
         """Also a deleted one."""
         return self._database.look(lambda connection: self._reader.find_number(connection, number))
+
+    async def count(self, account: int) -> int:
+        """How many of the account are not deleted, ended ones included."""
+        found: int = self._database.look(lambda connection: _count(connection, account=account).fetchone()[0])
+        return found
 
     async def list(self, account: int) -> list[CampaignRow]:
         """All that are not deleted, oldest first."""

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import msgspec
 from sqlalchemy import and_, bindparam, case, delete, insert, select, update
 
-from campana.domain.contact import Admitted, MediumState, ReplaceMedium
+from campana.domain.contact import Admitted, EditPlanner, MediumState, ReplaceMedium
 from campana.domain.delivery import Medium, Status
 from campana.domain.outcome import DeliveryCode
-from campana.storage.compiled import Compiled
+from campana.storage.compiled import Compiled, among
 from campana.storage.sqlite.database import Database
-from campana.storage.store import Conflict, ContactLine, EditPlanner, NewContact
+from campana.storage.store import Conflict, ContactLine, NewContact
 from campana.storage.tables import (
     CONTACT_BITS,
     campaigns,
@@ -54,7 +54,7 @@ _states = Compiled(
         deliveries.c.status,
         deliveries.c.last_error,
         deliveries.c.attempts_left,
-    ).where(deliveries.c.id.in_([bindparam("sms"), bindparam("voice"), bindparam("email")]))
+    ).where(among(deliveries.c.id, [bindparam("sms"), bindparam("voice"), bindparam("email")]))
 )
 _edit = Compiled(
     update(deliveries)
@@ -102,7 +102,7 @@ _cancel = Compiled(
     update(deliveries)
     .where(
         deliveries.c.id == bindparam("delivery"),
-        deliveries.c.status.in_([Status.PENDING, Status.SENDING, Status.WAITING_FOR_RETRY]),
+        among(deliveries.c.status, [Status.PENDING, Status.SENDING, Status.WAITING_FOR_RETRY]),
     )
     .values(
         attempts_left=0,

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import and_, bindparam, delete, insert, select, update
 
 from campana.channels.contract import IncomingMessage
-from campana.domain.delivery import Status, may_move
+from campana.domain.delivery import Medium, Status, may_move
 from campana.domain.outcome import Change, DeliveryCode, Receipt, ReceiptState
 from campana.domain.retry import Tried, decide_missing_receipt, decide_receipt
 from campana.storage.compiled import Compiled
-from campana.storage.river import Handover, LateAnswer, Moved, Rules
+from campana.storage.river import Handover, KeptMessage, LateAnswer, Moved, Rules
 from campana.storage.sqlite.campaigns import CampaignReader
 from campana.storage.sqlite.database import Database
 from campana.storage.sqlite.recording import LateMove, after_deletion, move, pack
@@ -48,16 +48,33 @@ _overdue = Compiled(
         handovers.c.delivery,
         handovers.c.attempt,
         handovers.c.at,
+        attempts.c.at,
         deliveries.c.dial,
         deliveries.c.revision,
     )
     .join_from(handovers, deliveries, deliveries.c.id == handovers.c.delivery)
+    .join(attempts, and_(attempts.c.delivery == handovers.c.delivery, attempts.c.attempt == handovers.c.attempt))
     .where(handovers.c.route == bindparam("route"), handovers.c.at < bindparam("before"))
     .order_by(handovers.c.id)
     .limit(bindparam("most"))
 )
 _postpone = Compiled(update(handovers).where(handovers.c.id == bindparam("handover")).values(at=bindparam("to_at")))
 _add_incoming = Compiled(insert(incoming))
+_messages = Compiled(
+    select(
+        incoming.c.id,
+        incoming.c.at,
+        incoming.c.route,
+        incoming.c.medium,
+        incoming.c.source,
+        incoming.c.destination,
+        incoming.c.text,
+        incoming.c.delivery,
+    )
+    .where(incoming.c.id > bindparam("after"))
+    .order_by(incoming.c.id)
+    .limit(bindparam("most"))
+)
 _last_sent_to = Compiled(
     select(deliveries.c.id)
     .join_from(deliveries, attempts, attempts.c.delivery == deliveries.c.id)
@@ -117,7 +134,7 @@ class _Batch:
     now: int
     standing: dict[tuple[int, int], _Match]
     moves: dict[tuple[int, int], LateMove]
-    ended: list[int]
+    ended: set[int]
     moved: list[Moved]
 
 
@@ -134,7 +151,7 @@ class SqliteReceipts:
 
         def work(connection: sqlite3.Connection) -> LateAnswer:
             matches = _match(connection, batch)
-            moved = self._apply(connection, batch, matches, _Batch(rules, now, {}, {}, [], []))
+            moved = self._apply(connection, batch, matches, _Batch(rules, now, {}, {}, set(), []))
             unmatched = [receipt for index, receipt in enumerate(batch) if index not in matches and receipt.carrier_ids]
             for receipt in unmatched:
                 _keep_early(connection, receipt, now)
@@ -150,7 +167,7 @@ class SqliteReceipts:
             found = connection.execute(_MATCH_EARLY, {"most": SETTLED_AT_ONCE}).fetchall()
             batch = [_decode_receipt(body) for _, body in found]
             if batch:
-                moved = self._apply(connection, batch, _match(connection, batch), _Batch(rules, now, {}, {}, [], []))
+                moved = self._apply(connection, batch, _match(connection, batch), _Batch(rules, now, {}, {}, set(), []))
             for early, _ in found:
                 _drop_early(connection, early=early)
             left = connection.execute("SELECT count(*) FROM early_receipts").fetchone()[0]
@@ -182,7 +199,7 @@ class SqliteReceipts:
         def work(connection: sqlite3.Connection) -> LateAnswer:
             batch = [news]
             return LateAnswer(
-                self._apply(connection, batch, _match(connection, batch), _Batch(rules, now, {}, {}, [], []))
+                self._apply(connection, batch, _match(connection, batch), _Batch(rules, now, {}, {}, set(), []))
             )
 
         return await self._database.write(work)
@@ -206,22 +223,27 @@ class SqliteReceipts:
 
         await self._database.write(work)
 
+    async def messages(self, after: int = 0, limit: int = 100) -> list[KeptMessage]:
+        """In the order in which they came."""
+        rows = await self._database.read(lambda connection: _messages(connection, after=after, most=limit).fetchall())
+        return [KeptMessage(row[0], row[1], row[2], Medium(row[3]), *row[4:]) for row in rows]
+
     def _apply(
         self, connection: sqlite3.Connection, receipts: Sequence[Receipt], matches: dict[int, _Match], batch: _Batch
     ) -> list[Moved]:
         for index, receipt in enumerate(receipts):
             match = matches.get(index)
-            if match is None or receipt.state is ReceiptState.INTERIM:
+            if match is None or receipt.state is ReceiptState.INTERIM or match.handover in batch.ended:
                 continue
             if match.handover:
-                batch.ended.append(match.handover)
+                batch.ended.add(match.handover)
             # A later receipt of this batch must see what an earlier one did.
             standing = batch.standing.setdefault((match.delivery, match.attempt), match)
             if standing.tries == match.attempt and standing.parts_open != A_SEGMENT_FAILED:
                 self._judge(connection, receipt, standing, batch)
         move(connection, list(batch.moves.values()))
         if batch.ended:
-            connection.execute(_DROP_HANDOVERS, {"ids": pack(batch.ended)})
+            connection.execute(_DROP_HANDOVERS, {"ids": pack(sorted(batch.ended))})
         return batch.moved
 
     def _judge(self, connection: sqlite3.Connection, receipt: Receipt, standing: _Match, batch: _Batch) -> None:

@@ -17,7 +17,7 @@ from campana.domain.campaign import EmailSettings, SmsSettings, VoiceSettings
 from campana.domain.delivery import Medium, Status
 from campana.domain.outcome import DeliveryCode
 from campana.domain.retry import Fate, Tried, decide
-from campana.storage.compiled import Compiled
+from campana.storage.compiled import Compiled, among
 from campana.storage.river import (
     ClaimedDelivery,
     ClaimQuery,
@@ -154,7 +154,7 @@ _cancel_range = Compiled(
     .where(
         deliveries.c.id > bindparam("after"),
         deliveries.c.id <= bindparam("upto"),
-        deliveries.c.status.in_([Status.PENDING, Status.WAITING_FOR_RETRY]),
+        among(deliveries.c.status, [Status.PENDING, Status.WAITING_FOR_RETRY]),
     )
     .values(status=int(Status.CANCELLED), last_error=int(DeliveryCode.CANCELLED))
 )
@@ -201,7 +201,7 @@ SELECT count(*), min(id), max(id) FROM (
 )
 """
 _NEXT_CHUNK = """
-SELECT k.id, k.campaign, k.medium, k.first, k.last, k.ids, k.epoch, k.closes_at, c.revision
+SELECT k.id, k.campaign, k.medium, k.first, k.last, k.ids, k.epoch, k.turn, k.closes_at, c.revision
 FROM chunks AS k JOIN campaigns AS c ON c.number = k.campaign
 WHERE k.owner IS NULL AND k.opens_at <= :now AND k.closes_at > :now
   AND c.is_paused = 0 AND c.deleted_at IS NULL AND (c.media >> k.medium & 1) = 1
@@ -454,7 +454,7 @@ def _claim_next(connection: sqlite3.Connection, query: ClaimQuery) -> Lease | No
         row = connection.execute(_NEXT_CHUNK, wanted).fetchone()
         if row is None:
             return None
-        chunk, campaign, medium, first, last, ids, epoch, closes_at, revision = row
+        chunk, campaign, medium, first, last, ids, epoch, turn, closes_at, revision = row
         span = _Span(first, last, ids)
         values = {"now": query.now, "revision": revision}
         claimed = _decode_claimed(span.execute(connection, _claim_rows, **values).fetchone()[0])
@@ -467,7 +467,7 @@ def _claim_next(connection: sqlite3.Connection, query: ClaimQuery) -> Lease | No
         kept = None if (exact.first, exact.last, exact.ids) == (first, last, None) else pack([d.id for d in claimed])
         leased = {"to_owner": query.owner, "to_epoch": epoch + 1, "until": query.until, "to_ids": kept}
         _lease(connection, chunk=chunk, **leased)
-        return Lease(chunk, campaign, Medium(medium), query.owner, epoch + 1, query.until, closes_at, claimed)
+        return Lease(chunk, campaign, Medium(medium), query.owner, epoch + 1, query.until, turn, closes_at, claimed)
 
 
 def _lease_key(lease: Lease) -> dict[str, object]:
@@ -480,7 +480,7 @@ def _split(connection: sqlite3.Connection, lease: Lease, groups: Sequence[Sequen
     leases = []
     for group in groups:
         span = _Span.of([delivery.id for delivery in group])
-        cut = Cut(lease.campaign, lease.medium, len(group), 0, 0, lease.closes_at)
+        cut = Cut(lease.campaign, lease.medium, len(group), lease.turn, 0, lease.closes_at)
         _insert_chunk(connection, cut, span, len(group), 0)
         chunk = connection.execute("SELECT last_insert_rowid()").fetchone()[0]
         _lease(connection, chunk=chunk, to_owner=lease.owner, to_epoch=1, until=lease.until, to_ids=span.ids)

@@ -1,0 +1,159 @@
+"""Bend 1: owns what is cut into chunks, when, and in whose turn.
+
+Must not know routes' wires or how a chunk is claimed. It takes lanes and yields chunks that wait in the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+
+from campana.bus.contract import Hint, News
+from campana.domain.delivery import Medium
+from campana.domain.moment import Clock
+from campana.engine.alarm import Alarm
+from campana.engine.gates import SHUT, Gates, Opening, opening_of
+from campana.engine.limits import Ways
+from campana.engine.options import EngineOptions
+from campana.storage.river import Cut, Lane, River
+from campana.storage.store import CampaignRow, StoreUnavailable
+from campana.storage.tables import NEVER
+
+log = structlog.get_logger(__name__)
+
+PAUSE_MS = 1_000
+"""How long to wait before asking a store again that could not answer."""
+
+
+class Planner:
+    """Cuts what is due into chunks, fair between accounts and campaigns.
+
+    Every lane has at most a few chunks that wait; a chunk's *turn* is the account's last one plus its size, but not
+    before the turn that was served last (start-time fair queueing): who asks for little is never far behind.
+    """
+
+    def __init__(self, river: River, gates: Gates, ways: Ways, options: EngineOptions, clock: Clock) -> None:
+        self._river = river
+        self._gates = gates
+        self._ways = ways
+        self._options = options
+        self._clock = clock
+        self._alarm = Alarm(clock, options.rescan_ms)
+        self._look_at: set[int] = set()
+        self._rescanned_at = 0
+        self._reminders: dict[int, int] = {}
+        # Turns outlive a restart: they rise more slowly than microseconds do.
+        self._served_turn = clock() * 1_000
+        self._last_turn: dict[int, int] = {}
+        self._openings: dict[tuple[int, Medium], Opening] = {}
+
+    def hear(self, hint: Hint) -> None:
+        """A campaign changed, or has contacts to plan."""
+        if hint.news is not News.ROUTE:
+            self._look_at.add(hint.number)
+            self._alarm.ring()
+
+    def served(self, campaign: int, turn: int) -> None:
+        """A chunk was claimed: there is room for the next one of its lane."""
+        self._served_turn = max(self._served_turn, turn)
+        self._look_at.add(campaign)
+        self._alarm.ring()
+
+    def remind(self, campaign: int, at: int) -> None:
+        """Something of the campaign falls due at that instant."""
+        if at >= NEVER:
+            return
+        known = self._reminders.get(campaign)
+        if known is None or at < known:
+            self._reminders[campaign] = at
+            self._alarm.set(at)
+
+    async def run(self, on_cut: Callable[[], None]) -> None:
+        """Plan for ever, telling `on_cut` when there is something to claim; to be cancelled."""
+        while True:
+            try:
+                if await self.round():
+                    on_cut()
+            except StoreUnavailable as error:
+                log.warning("planning.store_unavailable", reason=str(error))
+                self._rescanned_at = 0
+                self._alarm.set(self._clock() + PAUSE_MS)
+            await self._alarm.wait()
+
+    async def round(self) -> int:
+        """Look at every lane that may have something to plan; tell how many deliveries were cut."""
+        now = self._clock()
+        lanes = await self._lanes_to_look_at(now)
+        cuts: list[Cut] = []
+        for lane in lanes:
+            cut = await self._order(lane, now)
+            if cut is not None:
+                cuts.append(cut)
+        if not cuts:
+            return 0
+        sizes = await self._river.plan(cuts, now)
+        for cut, size in zip(cuts, sizes, strict=True):
+            if size:
+                # Perhaps there is more, and room for another chunk.
+                self._look_at.add(cut.campaign)
+                self._alarm.ring()
+        return sum(sizes)
+
+    async def _lanes_to_look_at(self, now: int) -> list[Lane]:
+        if now - self._rescanned_at >= self._options.rescan_ms or now < self._rescanned_at:
+            self._rescanned_at = now
+            self._look_at.clear()
+            self._reminders = {number: at for number, at in self._reminders.items() if at > now}
+            return await self._river.lanes()
+        for number, at in list(self._reminders.items()):
+            if at <= now:
+                del self._reminders[number]
+                self._look_at.add(number)
+        numbers, self._look_at = sorted(self._look_at), set()
+        return [lane for number in numbers for lane in await self._river.lanes(number)]
+
+    async def _order(self, lane: Lane, now: int) -> Cut | None:
+        """Decide what a lane needs: a chunk, a moved window, or a reminder for later."""
+        found = await self._gates.look(lane.campaign)
+        if found is None:
+            return None
+        row, window = found
+        opening = opening_of(row, window, lane.medium, now)
+        await self._move_window(lane, opening, now)
+        if opening == SHUT:
+            return None
+        if opening.opens_at > now:
+            self.remind(lane.campaign, opening.opens_at)
+            return None
+        # What waits when the window closes must be moved to the next one.
+        self.remind(lane.campaign, opening.closes_at)
+        is_due = lane.next_due is not None and lane.next_due <= now
+        if not (lane.fresh > 0 or is_due):
+            if lane.next_due is not None:
+                self.remind(lane.campaign, lane.next_due)
+            return None
+        if lane.waiting_chunks >= self._options.waiting_chunks:
+            return None
+        return self._cut(lane, row, opening)
+
+    async def _move_window(self, lane: Lane, opening: Opening, now: int) -> None:
+        """Chunks that wait carry the window in which they may be claimed: keep it true."""
+        key = (lane.campaign, lane.medium)
+        # While a window is open its opening is *now*; only its end tells it from others.
+        window = Opening(0, opening.closes_at) if opening.opens_at <= now else opening
+        if lane.waiting_chunks and self._openings.get(key) != window:
+            await self._river.gate(lane.campaign, lane.medium, window.opens_at, window.closes_at)
+        if lane.waiting_chunks or lane.fresh:
+            self._openings[key] = window
+        else:
+            self._openings.pop(key, None)
+
+    def _cut(self, lane: Lane, row: CampaignRow, opening: Opening) -> Cut:
+        limit = self._options.chunk_size
+        rate = self._ways.best_rate(lane.medium, row.account_id)
+        if rate is not None:
+            limit = max(1, min(limit, int(rate * self._options.chunk_ms / 1_000)))
+        turn = max(self._served_turn, self._last_turn.get(lane.account, 0)) + limit
+        self._last_turn[lane.account] = turn
+        return Cut(lane.campaign, lane.medium, limit, turn, opening.opens_at, opening.closes_at)

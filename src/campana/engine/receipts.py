@@ -1,0 +1,145 @@
+"""Bend 6: owns late news: receipts and bounces as they come, those that came too early, and those that never come.
+
+Must not know a carrier's spelling. It takes receipts; the deliveries they belong to have moved when it returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from campana.bus.contract import Bus, Hint, News
+from campana.channels.contract import IncomingMessage
+from campana.domain.moment import DAY, SECOND, Clock
+from campana.domain.outcome import Receipt, ReceiptState
+from campana.engine.limits import Way, Ways
+from campana.storage.river import Handover, LateAnswer, LateNews, River, Rules
+from campana.storage.store import StoreUnavailable
+from campana.storage.tables import campaign_of, medium_of
+from campana.telemetry import Metrics
+
+log = structlog.get_logger(__name__)
+
+EARLY_DELAYS = (0.05, 0.2, 1.0, 5.0, 30.0)
+"""Seconds after which receipts that matched nothing are tried again, once each."""
+EARLY_KEPT_MS = 3 * DAY
+OVERDUE_EVERY = 30.0
+OVERDUE_AT_ONCE = 100
+STILL_AT_IT = 3
+"""A carrier that answers "still on its way" is asked again, until this many times the wait have passed."""
+
+
+class Mailroom:
+    """Where routes tell their news (channels' Inbound): on return it is durable."""
+
+    def __init__(self, news: LateNews, rules: Rules, bus: Bus, metrics: Metrics, clock: Clock) -> None:
+        self._news = news
+        self._rules = rules
+        self._bus = bus
+        self._metrics = metrics
+        self._clock = clock
+        self._early = asyncio.Event()
+        # A process that died may have left some.
+        self._early.set()
+        self.goes_again: Callable[[int, int], None] = lambda campaign, at: None
+
+    async def receipts(self, batch: Sequence[Receipt]) -> None:
+        """Keep late news. On return it is durable, matched or not."""
+        for receipt in batch:
+            self._metrics.receipts.add(receipt.route, receipt.state.value)
+        self.tell(await self._keep(batch))
+
+    async def message(self, message: IncomingMessage) -> None:
+        """Keep an incoming message. On return it is durable."""
+        while True:
+            try:
+                return await self._news.incoming(message)
+            except StoreUnavailable as error:
+                log.warning("receipts.store_unavailable", reason=str(error))
+                await asyncio.sleep(1)
+
+    def route_changed(self, name: str) -> None:
+        """A route went up or down."""
+        self._bus.tell(Hint(News.ROUTE))
+
+    def tell(self, answer: LateAnswer) -> None:
+        """Count what moved, and have the planner know what goes again."""
+        for moved in answer.moved:
+            self._metrics.outcomes.add(moved.medium, moved.code)
+            if moved.retry:
+                self._bus.tell(Hint(News.CONTACTS, moved.campaign))
+        if answer.unmatched:
+            self._early.set()
+
+    async def settle_for_ever(self) -> None:
+        """Try receipts that matched nothing again, as long as there are such; to be cancelled."""
+        while True:
+            await self._early.wait()
+            self._early.clear()
+            for delay in EARLY_DELAYS:
+                await asyncio.sleep(delay)
+                try:
+                    now = self._clock()
+                    answer = await self._news.settle_early(self._rules, now)
+                    await self._news.purge_early(now - EARLY_KEPT_MS)
+                except StoreUnavailable as error:
+                    log.warning("receipts.store_unavailable", reason=str(error))
+                    continue
+                self.tell(LateAnswer(answer.moved))
+                if not answer.unmatched:
+                    break
+
+    async def _keep(self, batch: Sequence[Receipt]) -> LateAnswer:
+        while True:
+            try:
+                return await self._news.receipts(batch, self._rules, self._clock())
+            except StoreUnavailable as error:
+                log.warning("receipts.store_unavailable", reason=str(error))
+                await asyncio.sleep(1)
+
+
+class Asker:
+    """Asks carriers what became of messages whose receipt is overdue, and gives up where nobody knows."""
+
+    def __init__(self, river: River, news: LateNews, ways: Ways, mailroom: Mailroom, clock: Clock) -> None:
+        self._river = river
+        self._news = news
+        self._ways = ways
+        self._mailroom = mailroom
+        self._clock = clock
+
+    async def ask_for_ever(self, rules: Rules) -> None:
+        """Look for overdue receipts again and again; to be cancelled."""
+        while True:
+            for way in self._ways.all:
+                wait = getattr(way.settings, "receipt_timeout", None)
+                if wait is not None and way.is_up:
+                    try:
+                        await self.ask(way, int(wait * SECOND), rules)
+                    except StoreUnavailable as error:
+                        log.warning("receipts.store_unavailable", reason=str(error))
+            await asyncio.sleep(min(OVERDUE_EVERY, self._shortest_wait()))
+
+    async def ask(self, way: Way, wait_ms: int, rules: Rules) -> None:
+        """Ask once about a route's messages that were taken more than `wait_ms` ago."""
+        now = self._clock()
+        for handover in await self._news.overdue(way.name, now - wait_ms, OVERDUE_AT_ONCE):
+            medium = medium_of(handover.delivery)
+            content = await self._river.content(campaign_of(handover.delivery), handover.revision, medium)
+            source = content.source if content else ""
+            receipt = await way.route.query(handover.carrier_id, source, handover.dial)
+            if receipt is not None and receipt.state is not ReceiptState.INTERIM:
+                await self._mailroom.receipts([receipt])
+            elif receipt is not None and not self._is_hopeless(handover, now, wait_ms):
+                await self._news.postpone(handover, now)
+            else:
+                self._mailroom.tell(await self._news.missing(handover, rules, now))
+
+    def _is_hopeless(self, handover: Handover, now: int, wait_ms: int) -> bool:
+        return now - handover.first_at > STILL_AT_IT * wait_ms
+
+    def _shortest_wait(self) -> float:
+        waits = [getattr(way.settings, "receipt_timeout", None) for way in self._ways.all]
+        return min([max(0.1, wait / 4) for wait in waits if wait is not None], default=OVERDUE_EVERY)

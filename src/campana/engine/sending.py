@@ -1,0 +1,200 @@
+"""Bend 4: owns carrying a lease out: portion by portion, each marked before it leaves and recorded after.
+
+Must not know tables or wires. It takes a lease; what became of it stands in the database when it returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import structlog
+
+from campana.channels.contract import Parcel, Result
+from campana.channels.errors import RefusedForNow, SendError, Throttled, Withdrawn
+from campana.domain.delivery import Medium
+from campana.domain.moment import Clock
+from campana.domain.outcome import DeliveryCode
+from campana.domain.retry import RetryRule
+from campana.engine.gates import Gate, Gates
+from campana.engine.limits import Way, Ways
+from campana.engine.options import EngineOptions, retry_rule
+from campana.engine.recording import Verdicts, judge
+from campana.engine.rendering import Renderer
+from campana.storage.river import ClaimedDelivery, Judged, Lease, LeaseLost, River, Step
+from campana.storage.store import StoreUnavailable
+from campana.telemetry import Metrics
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+ROUTE_DOWN_MS = 1_000
+THROTTLED_MS = 200
+LONGEST_PAUSE = 2.0
+"""Seconds between tries of a store that cannot answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notices:
+    """Whom the bend tells: that a lane uses a route, that a chunk may be claimed later, that something goes again."""
+
+    lane_uses: Callable[[int, Medium, Way], None]
+    chunk_waits_until: Callable[[int], None]
+    goes_again: Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Portion:
+    """Deliveries of a lease that go by one route (None: none fits, or none that fits is up)."""
+
+    lease: Lease
+    way: Way | None
+    is_down: bool
+
+
+@dataclass(slots=True)
+class _Course:
+    """A lease on its way over one route."""
+
+    lease: Lease
+    way: Way
+    gate: Gate
+    rule: RetryRule
+    judged: list[Judged]
+    waits_ms: int = 0
+
+
+class Sender:
+    """Carries leases out."""
+
+    def __init__(self, river: River, gates: Gates, ways: Ways, options: EngineOptions, clock: Clock) -> None:
+        self._river = river
+        self._gates = gates
+        self._ways = ways
+        self._options = options
+        self._clock = clock
+        self._renderer = Renderer(river)
+
+    async def carry(self, lease: Lease, notices: Notices, metrics: Metrics) -> None:
+        """Carry a lease out to its end; one that was lost is left to its new owner."""
+        gate = await self._gates.enter(lease.campaign, lease.medium)
+        try:
+            for portion in await self._sort(lease):
+                await self._carry_portion(portion, gate, notices, metrics)
+        except LeaseLost:
+            log.warning("lease.lost", chunk=lease.chunk, campaign=lease.campaign)
+        finally:
+            self._gates.leave(lease.campaign, lease.medium)
+
+    async def _sort(self, lease: Lease) -> list[_Portion]:
+        """Choose each delivery's route. Nearly always that is one route for all; else the lease is split."""
+        found = await self._gates.look(lease.campaign)
+        account = found[0].account_id if found else ""
+        groups: dict[tuple[str, bool], list[ClaimedDelivery]] = {}
+        for delivery in lease.deliveries:
+            way, fits = self._ways.choose(lease.medium, account, delivery.dial)
+            groups.setdefault((way.name if way else "", fits), []).append(delivery)
+        leases = (
+            [lease]
+            if len(groups) == 1
+            else await self._persist(partial(self._river.split, lease, list(groups.values())))
+        )
+        return [
+            _Portion(one, self._ways.named(name), fits and not name)
+            for one, (name, fits) in zip(leases, groups, strict=True)
+        ]
+
+    async def _carry_portion(self, portion: _Portion, gate: Gate, notices: Notices, metrics: Metrics) -> None:
+        lease, way = portion.lease, portion.way
+        found = await self._gates.look(lease.campaign)
+        if found is None or portion.is_down:
+            await self._release(lease, [], ROUTE_DOWN_MS, notices)
+            return
+        rule = retry_rule(self._options, found[0], lease.medium)
+        if way is None:
+            no_route: list[Result] = [RefusedForNow(DeliveryCode.NO_ROUTE) for _ in lease.deliveries]
+            verdicts = judge(lease.deliveries, no_route, "", rule, self._clock())
+            self._count(lease, verdicts.judged, metrics, notices)
+            await self._release(lease, verdicts.judged, 0, notices)
+            return
+        notices.lane_uses(lease.campaign, lease.medium, way)
+        way.leases += 1
+        try:
+            course = _Course(lease, way, gate, rule, [])
+            await self._drain(course, notices, metrics)
+            await self._release(lease, course.judged, course.waits_ms, notices)
+        finally:
+            way.leases -= 1
+
+    async def _drain(self, course: _Course, notices: Notices, metrics: Metrics) -> None:
+        """Send portion after portion until all have left, or nothing more may leave."""
+        lease, way = course.lease, course.way
+        done = 0
+        while done < len(lease.deliveries):
+            wanted = min(self._options.flush_size, len(lease.deliveries) - done)
+            granted = await way.grant(wanted, course.gate, self._clock)
+            if not granted:
+                return
+            portion = lease.deliveries[done : done + granted]
+            step = Step(lease, course.judged, [delivery.id for delivery in portion], self._clock())
+            withdrawn = await self._persist(partial(self._river.step, step))
+            course.judged = []
+            verdicts = await self._send(course, [one for one in portion if one.id not in withdrawn], metrics)
+            course.judged = verdicts.judged
+            self._count(lease, verdicts.judged, metrics, notices)
+            done += granted
+            if verdicts.never_left:
+                course.waits_ms = self._after(way, verdicts.never_left)
+                return
+
+    async def _send(self, course: _Course, deliveries: Sequence[ClaimedDelivery], metrics: Metrics) -> Verdicts:
+        rendered = await self._renderer.render(course.lease, course.way, deliveries)
+        parcels = [one for one in rendered if isinstance(one, Parcel)]
+        started = time.perf_counter()
+        sent = iter(await course.way.route.send(parcels, course.gate.permit) if parcels else ())
+        metrics.send_seconds.observe(course.way.name, seconds=time.perf_counter() - started)
+        metrics.attempts_sent.add(course.lease.medium, course.way.name, by=len(parcels))
+        results = [one if isinstance(one, SendError) else next(sent) for one in rendered]
+        return judge(deliveries, results, course.way.name, course.rule, self._clock())
+
+    def _after(self, way: Way, never_left: Sequence[SendError]) -> int:
+        """Tell how long the rest of a chunk waits, by the first reason for which something did not leave."""
+        way.pace.give_back(len(never_left))
+        if any(isinstance(error, Throttled) for error in never_left):
+            way.pace.slow_down(self._clock())
+            return THROTTLED_MS
+        if all(isinstance(error, Withdrawn) for error in never_left):
+            return 0
+        return ROUTE_DOWN_MS
+
+    def _count(self, lease: Lease, judged: Sequence[Judged], metrics: Metrics, notices: Notices) -> None:
+        counts: dict[int, int] = {}
+        for one in judged:
+            counts[one.change.code] = counts.get(one.change.code, 0) + 1
+            if one.change.retry_at is not None:
+                notices.goes_again(lease.campaign, one.change.retry_at)
+        for code, count in counts.items():
+            metrics.outcomes.add(lease.medium, code, by=count)
+
+    async def _release(self, lease: Lease, judged: Sequence[Judged], waits_ms: int, notices: Notices) -> None:
+        opens_at = self._clock() + waits_ms if waits_ms else 0
+        step = Step(lease, judged, (), self._clock())
+        await self._persist(partial(self._river.release, step, opens_at))
+        if waits_ms:
+            notices.chunk_waits_until(opens_at)
+
+    async def _persist(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Write, however long the store takes to come back: what has left must be told. Raises LeaseLost."""
+        pause = 0.05
+        while True:
+            try:
+                return await write()
+            except StoreUnavailable as error:
+                log.warning("recording.store_unavailable", reason=str(error))
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)

@@ -1,0 +1,101 @@
+"""The stores on which the contract is tested: each test runs once on each of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from campana.domain.campaign import Campaign, EmailSettings, SmsSettings, UncertainPolicy
+from campana.domain.contact import Admitted
+from campana.domain.delivery import Medium
+from campana.domain.retry import RetryRule
+from campana.storage.river import ClaimQuery, Cut, Lease
+from campana.storage.sqlite import SqliteStore
+from campana.storage.store import CampaignRow, NewContact
+from campana.storage.tables import NEVER
+
+NOW = 1_800_000_000_000
+
+
+def guid(number: int) -> str:
+    """A readable UUID."""
+    return f"00000000-0000-4000-8000-{number:012d}"
+
+
+@dataclass
+class World:
+    """A store with an account, a user and a campaign, and short words for what most tests do."""
+
+    store: Any
+    account: int
+    user: int
+    campaign: CampaignRow
+
+    async def add(self, count: int, first: int = 1, attempts: int = 3, text: str | None = None) -> list[str]:
+        """Add contacts with a number each."""
+        guids = [guid(number) for number in range(first, first + count)]
+        new = [
+            NewContact(
+                self.campaign.number,
+                one,
+                (Admitted(Medium.SMS, f"+1416555{number:04d}", f"+1416555{number:04d}", text, attempts),),
+            )
+            for number, one in enumerate(guids, first)
+        ]
+        assert await self.store.contacts.add_many(new, NOW) == [True] * count
+        return guids
+
+    async def plan(self, limit: int = 500, now: int = NOW, medium: Medium = Medium.SMS, turn: int = 1) -> int:
+        """Cut one chunk; its size."""
+        sizes = await self.store.river.plan([Cut(self.campaign.number, medium, limit, turn, 0, NEVER)], now)
+        return sizes[0]
+
+    async def claim(self, now: int = NOW, owner: str = "worker", medium: Medium = Medium.SMS) -> Lease | None:
+        """Claim the next chunk, for ten seconds."""
+        return await self.store.river.claim(ClaimQuery(owner, (medium,), now, now + 10_000))
+
+    async def lines(self) -> list[list[Any]]:
+        """All contacts as flat lines."""
+        pages = self.store.contacts.pages(self.campaign.number, self.campaign.campaign.guid)
+        return [line async for page in pages for line in page]
+
+    async def statuses(self) -> list[int]:
+        """The SMS status of each contact."""
+        return [line[3] for line in await self.lines()]
+
+
+def a_campaign(number: int = 900, **changes: Any) -> Campaign:
+    """A campaign that sends SMS and email."""
+    values: dict[str, Any] = {
+        "guid": guid(number),
+        "name": "Reminder",
+        "sms": SmsSettings(True, "+14165550100", "Come tomorrow"),
+        "email": EmailSettings(True, "office@example.com", "Reminder", "<p>Come tomorrow</p>"),
+    }
+    return Campaign(**(values | changes))
+
+
+def rules(policy: UncertainPolicy = UncertainPolicy.GIVE_UP, delay: int = 60_000) -> Any:
+    """Rules that are the same for all campaigns."""
+    return lambda campaign, medium: RetryRule((delay,), policy)
+
+
+@pytest.fixture(params=["sqlite"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
+    """An empty store."""
+    opened = {"sqlite": SqliteStore.open}[request.param]
+    store = await opened(tmp_path / "campana.db")
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def world(store: Any) -> World:
+    """A store with one campaign."""
+    account = await store.accounts.add_account("acme", "UTC", "CA", NOW)
+    user = await store.accounts.add_user(account.number, "maria", "api", "hash", NOW)
+    campaign = await store.campaigns.add(account.number, user.number, a_campaign(), NOW)
+    return World(store, account.number, user.number, campaign)

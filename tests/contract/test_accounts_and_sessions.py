@@ -1,0 +1,83 @@
+"""The store contract: accounts, users, sessions and failed log-ins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from campana.storage.store import Conflict, Failures
+
+from tests.contract.conftest import NOW, World
+
+
+async def test_accounts_are_found_without_case(store: Any) -> None:
+    added = await store.accounts.add_account("Acme", "Europe/Berlin", "DE", NOW)
+    assert await store.accounts.find_account("aCME") == added
+    assert (added.id, added.time_zone, added.region, added.created_at) == ("Acme", "Europe/Berlin", "DE", NOW)
+    assert await store.accounts.find_account("nobody") is None
+
+
+async def test_an_account_id_is_given_once(store: Any) -> None:
+    await store.accounts.add_account("Acme", "UTC", "DE", NOW)
+    with pytest.raises(Conflict):
+        await store.accounts.add_account("ACME", "UTC", "DE", NOW)
+    assert [account.id for account in await store.accounts.list_accounts()] == ["Acme"]
+
+
+async def test_a_user_name_is_given_once_an_account(world: World) -> None:
+    with pytest.raises(Conflict):
+        await world.store.accounts.add_user(world.account, "MARIA", "admin", "x", NOW)
+    other = await world.store.accounts.add_account("other", "UTC", "DE", NOW)
+    user = await world.store.accounts.add_user(other.number, "maria", "admin", "x", NOW)
+    assert user.account == other
+    assert (await world.store.accounts.find_user("OTHER", "Maria")).number == user.number
+    assert [one.name for one in await world.store.accounts.list_users(world.account)] == ["maria"]
+
+
+async def test_a_new_password_ends_the_sessions(world: World) -> None:
+    await world.store.sessions.open(b"a" * 32, world.user, NOW)
+    await world.store.accounts.set_password(world.user, "new")
+    assert await world.store.sessions.find(b"a" * 32) is None
+    assert (await world.store.accounts.find_user("acme", "maria")).password_hash == "new"
+
+
+async def test_rehashing_keeps_sessions_and_never_undoes_a_change(world: World) -> None:
+    await world.store.sessions.open(b"a" * 32, world.user, NOW)
+    await world.store.accounts.rehash(world.user, "hash", "better")
+    await world.store.accounts.rehash(world.user, "hash", "stale")
+    assert (await world.store.accounts.find_user("acme", "maria")).password_hash == "better"
+    assert await world.store.sessions.find(b"a" * 32) is not None
+
+
+async def test_a_session_is_found_touched_and_closed(world: World) -> None:
+    token = b"t" * 32
+    await world.store.sessions.open(token, world.user, NOW)
+    found = await world.store.sessions.find(token)
+    assert (found.user.name, found.user.account.id, found.opened_at, found.last_used_at) == ("maria", "acme", NOW, NOW)
+    await world.store.sessions.touch(token, NOW + 5)
+    await world.store.sessions.touch(token, NOW + 2)
+    assert (await world.store.sessions.find(token)).last_used_at == NOW + 5
+    assert await world.store.sessions.close(token) is True
+    assert await world.store.sessions.close(token) is False
+    assert await world.store.sessions.find(token) is None
+
+
+async def test_purging_takes_idle_sessions_and_spent_failures_alone(world: World) -> None:
+    await world.store.sessions.open(b"o" * 32, world.user, NOW)
+    await world.store.sessions.open(b"n" * 32, world.user, NOW + 100)
+    await world.store.sessions.set_failures(b"spent" * 6 + b"xx", Failures(3, NOW, 0))
+    await world.store.sessions.set_failures(b"locked" * 5 + b"xx", Failures(10, NOW, NOW + 900))
+    assert await world.store.sessions.purge(NOW + 50) == 1
+    assert await world.store.sessions.find(b"n" * 32) is not None
+    assert await world.store.sessions.failures(b"spent" * 6 + b"xx") is None
+    assert await world.store.sessions.failures(b"locked" * 5 + b"xx") == Failures(10, NOW, NOW + 900)
+
+
+async def test_failures_are_kept_replaced_and_cleared(store: Any) -> None:
+    key = b"k" * 32
+    assert await store.sessions.failures(key) is None
+    await store.sessions.set_failures(key, Failures(1, NOW, 0))
+    await store.sessions.set_failures(key, Failures(2, NOW, 7))
+    assert await store.sessions.failures(key) == Failures(2, NOW, 7)
+    await store.sessions.set_failures(key, None)
+    assert await store.sessions.failures(key) is None
