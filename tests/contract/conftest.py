@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from campana.domain.campaign import Campaign, EmailSettings, SmsSettings, UncertainPolicy
 from campana.domain.contact import Admitted
 from campana.domain.delivery import Medium

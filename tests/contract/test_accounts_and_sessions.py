@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from campana.storage.store import Conflict, Failures
 
+from campana.storage.store import Conflict, Failures
 from tests.contract.conftest import NOW, World
 
 

@@ -8,13 +8,13 @@ from datetime import datetime, time
 from typing import Any
 
 import pytest
+
 from campana.domain.campaign import Sharing, SmsSettings, UncertainPolicy, VoiceSettings
 from campana.domain.contact import Admitted, MediumState, ReplaceMedium
 from campana.domain.delivery import Medium, Status
 from campana.domain.errors import MethodCode, MethodError
 from campana.storage.river import Step
 from campana.storage.store import Conflict, NewContact
-
 from tests.contract.conftest import NOW, World, a_campaign, guid
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from campana.channels.contract import IncomingMessage
 from campana.domain.campaign import UncertainPolicy
 from campana.domain.delivery import Medium, Status
 from campana.domain.outcome import Change, DeliveryCode, Receipt, ReceiptState
 from campana.storage.river import Judged, Lease, Step
-
 from tests.contract.conftest import NOW, World, rules
 
 DELIVERING = Change(Status.DELIVERING, DeliveryCode.OK, True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from campana.domain.campaign import SmsSettings, UncertainPolicy
 from campana.domain.delivery import Medium, Status
 from campana.domain.outcome import Change, DeliveryCode
 from campana.storage.river import ClaimQuery, Judged, Lease, LeaseLost, Moved, Step
 from campana.storage.tables import NEVER
-
 from tests.contract.conftest import NOW, World, a_campaign, guid, rules
 
 DELIVERING = Change(Status.DELIVERING, DeliveryCode.OK, True)

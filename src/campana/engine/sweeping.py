@@ -65,8 +65,9 @@ class Sweeper:
         """Cancel what waits of deleted campaigns, portion by portion; to be cancelled."""
         while True:
             try:
-                while await self._river.sweep_deleted():
-                    await asyncio.sleep(0)
+                more = True
+                while more:
+                    more = await self._river.sweep_deleted()
             except StoreUnavailable as error:
                 log.warning("sweeping.store_unavailable", reason=str(error))
             try:

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, or_
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ClauseElement
 
 _DIALECT = sqlite.dialect(paramstyle="named")
@@ -29,6 +30,7 @@ class Compiled:
 
     def __init__(self, statement: ClauseElement) -> None:
         compiled = statement.compile(dialect=_DIALECT)
+        assert isinstance(compiled, SQLCompiler)
         self.sql = str(compiled)
         self._defaults: dict[str, Any] = {
             name: value for name, value in compiled.params.items() if not compiled.binds[name].required
