@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
+import msgspec
+
 from campana.channels.errors import SendError
 from campana.domain.delivery import Medium
 from campana.domain.outcome import Receipt
@@ -32,9 +34,8 @@ class Content:
     """The campaign's guid, for headers and logs."""
 
 
-@dataclass(slots=True)
-class Parcel:
-    """One attempt, rendered for one route and ready to be written."""
+class Parcel(msgspec.Struct, gc=False):
+    """One attempt, rendered for one route and ready to be written. A Struct, since one is made for every message."""
 
     delivery_id: int
     attempt: int
@@ -45,9 +46,8 @@ class Parcel:
     """What the route's own composer made; opaque to everyone else."""
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The carrier took the message.
+class Accepted(msgspec.Struct, frozen=True, gc=False):
+    """The carrier took the message. A Struct, since one is made for every message.
 
     `final` is True when nothing more is to be heard of it (email; SMS on a route without receipts): success.
     Otherwise the delivery is *delivering* until a receipt comes for each of `carrier_ids` (one a segment).

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from campana.channels.contract import Content, IncomingMessage
 from campana.domain.delivery import Medium
@@ -48,8 +50,8 @@ class Cut:
     closes_at: int
 
 
-class ClaimedDelivery(NamedTuple):
-    """A delivery of a claimed chunk."""
+class ClaimedDelivery(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A delivery of a claimed chunk. A Struct, since one is made for every message."""
 
     id: int
     dial: str
@@ -85,9 +87,8 @@ class ClaimQuery:
     except_lanes: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """An attempt that was judged, ready to be recorded."""
+class Judged(msgspec.Struct, frozen=True, gc=False):
+    """An attempt that was judged, ready to be recorded. A Struct, since one is made for every message."""
 
     delivery: int
     attempt: int

@@ -190,14 +190,21 @@ def _row(one: Judged) -> tuple[object, ...]:
 def _is_one_run(judged: Sequence[Judged]) -> bool:
     """Tell whether the batch is a gapless run of ids with the same outcome, which one range can write."""
     first = judged[0]
-    change = first.change
+    change, parts = first.change, len(first.carrier_ids)
     if judged[-1].delivery - first.delivery != len(judged) - 1 or change.status is Status.WAITING_FOR_RETRY:
         return False
-    shape = (change, first.route, first.at, len(first.carrier_ids), first.carrier_code, first.carrier_text)
-    return all(
-        (one.change, one.route, one.at, len(one.carrier_ids), one.carrier_code, one.carrier_text) == shape
-        for one in judged
-    )
+    # A loop, not a comparison of tuples: this is asked of every message.
+    for one in judged:
+        if (
+            (one.change is not change and one.change != change)
+            or one.route != first.route
+            or one.at != first.at
+            or len(one.carrier_ids) != parts
+            or one.carrier_code != first.carrier_code
+            or one.carrier_text != first.carrier_text
+        ):
+            return False
+    return True
 
 
 def _record_run(connection: sqlite3.Connection, judged: Sequence[Judged]) -> None:

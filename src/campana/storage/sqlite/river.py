@@ -496,7 +496,7 @@ def _record(connection: sqlite3.Connection, step: Step) -> bool:
     deleted = _deleted_at(connection, campaign=step.lease.campaign).fetchone()[0] is not None
     judged = step.judged
     if deleted:
-        judged = [replace(one, change=after_deletion(one.change, True)) for one in judged]
+        judged = [msgspec.structs.replace(one, change=after_deletion(one.change, True)) for one in judged]
     record(connection, judged)
     return deleted
 
