@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from campana.api.soap.envelope import CLOSING, SOAP12, VERSIONS, Version, opening
+from campana.api.soap.envelope import CLOSING, SOAP11, SOAP12, VERSIONS, Version, opening
 from campana.api.soap.values import escape
 
 
@@ -48,9 +48,11 @@ def _code(fault: Fault, version: Version) -> str:
 
 
 def _render11(fault: Fault) -> str:
-    code = _code(fault, VERSIONS[0])
+    """A fault about the body has a `detail`; clients take one without for a fault about a header (section 4.4)."""
+    code = _code(fault, SOAP11)
     sentence = escape(fault.sentence)
-    return f'<faultcode>s:{code}</faultcode><faultstring xml:lang="en">{sentence}</faultstring>'
+    detail = "<detail/>" if fault.blame in (Blame.CLIENT, Blame.SERVER) else ""
+    return f'<faultcode>s:{code}</faultcode><faultstring xml:lang="en">{sentence}</faultstring>{detail}'
 
 
 def _render12(fault: Fault) -> str:

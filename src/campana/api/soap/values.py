@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+from campana.domain.ids import parse_guid
+
 NOT_SET = "0001-01-01T00:00:00"
 """What a .NET client, whose DateTime cannot be null, sends and expects for a date that is not set."""
 
 _NOT_SET = datetime.fromisoformat(NOT_SET)
 _BLANKS = " \t\r\n"
 _INT = re.compile(r"[+-]?[0-9]{1,40}", re.ASCII)
-_HEX = r"[0-9a-fA-F]"
-_GUID = re.compile(rf"{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}", re.ASCII)
 _CANONICAL_GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 _NO_GUID = "00000000-0000-0000-0000-000000000000"
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
@@ -47,18 +47,16 @@ def boolean(text: str) -> bool:
 
 
 def guid(text: str) -> str:
-    """A Guid in lower case with hyphens; empty for the zero Guid, which means not given.
+    """A Guid in lower case with hyphens; empty for the zero Guid and for blank text, which mean not given.
 
-    Any case and braces are accepted. Raises ValueError for anything else.
+    Any case and braces are accepted (domain/ids.py). Raises ValueError for anything else.
     """
-    if _CANONICAL_GUID.fullmatch(text) is None:
-        text = text.strip(_BLANKS)
-        if text[:1] == "{" and text[-1:] == "}":
-            text = text[1:-1]
-        if _GUID.fullmatch(text) is None:
-            raise ValueError("must be a Guid such as 01234567-89ab-cdef-0123-456789abcdef")
-        text = text.lower()
-    return "" if text == _NO_GUID else text
+    if _CANONICAL_GUID.fullmatch(text) is not None and text != _NO_GUID:
+        return text
+    try:
+        return parse_guid(text)
+    except ValueError:
+        raise ValueError("must be a Guid such as 01234567-89ab-cdef-0123-456789abcdef") from None
 
 
 def wall_clock(text: str) -> datetime | None:
