@@ -94,9 +94,9 @@ class ContactService:
     async def update(self, who: Principal, contact: Contact) -> None:
         """Replace a contact.
 
-        Raises, in this order, 10 CampaignNotFound, 3 AccessDenied, then what `plan_edit` refuses
-        (24 AddingContactsNotAllowed, 22 InvalidContact, 25 RequiredMediumMissing), 20 ContactNotFound,
-        23 ContactInProgress. An ended campaign's contacts may be replaced.
+        Raises, in this order, 10 CampaignNotFound, 3 AccessDenied, then what `plan_edit` refuses (22 InvalidContact,
+        25 RequiredMediumMissing), 20 ContactNotFound, 23 ContactInProgress. An ended campaign's contacts may be
+        replaced.
         """
         row = await find_campaign(self._campaigns, who, contact.campaign, Action.CHANGE_CONTACT)
         plan = plan_edit(
