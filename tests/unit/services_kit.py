@@ -21,7 +21,7 @@ CHEAP = Cost(passes=1, memory_kib=8, lanes=1)
 """The least that argon2 takes: tests hash often and protect nothing."""
 
 PASSWORD = "correct horse battery"
-START = 1_790_000_000_000  # 2026-09-21T13:33:20Z
+START = 1_790_000_000_000  # 2026-09-21T14:13:20Z
 
 
 class HandClock:
