@@ -19,7 +19,7 @@ _WHITE_SPACE = re.compile(r"\s")
 _NAT64 = IPv6Network("64:ff9b::/96")
 _IPV4_COMPATIBLE = IPv6Network("::/96")
 _LOCAL_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
-_NUMBER = re.compile(r"0[xX][0-9a-fA-F]*|[0-9]+")
+_NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")
 
 
 def check_endpoint(url: str, *, allow_private: bool = False) -> None:
@@ -70,21 +70,20 @@ def _is_plainly_private(host: str) -> bool:
     name = unicodedata.normalize("NFKC", host).replace("。", ".").rstrip(".").lower()
     if name in _LOCAL_NAMES or name.endswith(".localhost"):
         return True
-    literal = _as_ipv4(name)
-    if literal is not None:
-        return is_private(literal)
+    parts = name.split(".")
+    if len(parts) <= 4 and all(map(_NUMBER.fullmatch, parts)):
+        # Some resolvers read 010 as eight, some as ten: neither may be private.
+        readings = [_as_ipv4([_number(part, octal) for part in parts]) for octal in (8, 10)]
+        return any(is_private(reading) for reading in readings if reading is not None)
     try:
         return is_private(ip_address(name.partition("%")[0]))
     except ValueError:
         return False
 
 
-def _as_ipv4(host: str) -> IPv4Address | None:
-    """Read an IPv4 address in any spelling of inet_aton: 127.1, 0x7f000001, 0177.0.0.1, 2130706433."""
-    parts = host.split(".")
-    if len(parts) > 4 or not all(map(_NUMBER.fullmatch, parts)):
-        return None
-    *leading, last = map(_number, parts)
+def _as_ipv4(numbers: list[int]) -> IPv4Address | None:
+    """Put an IPv4 address together as inet_aton does, the last number filling what is left: 127.1, 2130706433."""
+    *leading, last = numbers
     if any(value > 0xFF for value in leading) or last >= 1 << 8 * (4 - len(leading)):
         return None
     value = last
@@ -93,9 +92,8 @@ def _as_ipv4(host: str) -> IPv4Address | None:
     return IPv4Address(value)
 
 
-def _number(text: str) -> int:
-    if text[:2] in ("0x", "0X"):
+def _number(text: str, base_of_leading_zero: int) -> int:
+    if text.startswith("0x"):
         return int(text[2:] or "0", 16)
-    # A 9 in an octal number is read as decimal by some resolvers: either way it is a number, not a name.
-    is_octal = text.startswith("0") and not set(text) & {"8", "9"}
-    return int(text, 8 if is_octal else 10)
+    has_leading_zero = text.startswith("0") and not set(text) & {"8", "9"}
+    return int(text, base_of_leading_zero if has_leading_zero else 10)
