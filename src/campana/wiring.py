@@ -18,11 +18,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
 import structlog
 import uvicorn
 
 from campana.api.http import HttpFront
+from campana.api.server import server_config
 from campana.api.soap.app import SoapApp, SoapOptions
 from campana.bus.local import LocalBus
 from campana.channels.contract import Route
@@ -130,20 +132,13 @@ async def _build(settings: Settings) -> _House:
     ]
     engine = Engine(store, routes, bus, _engine_options(settings), Tools(now_ms, metrics))
     listener = _bounce_listener(settings, engine)
-    soap = SoapApp(services, SoapOptions(settings.server.max_request_bytes, settings.server.trusted_proxies))
+    soap = SoapApp(
+        services, SoapOptions(settings.server.max_request_bytes, settings.server.trusted_proxies, metrics=metrics)
+    )
     front = HttpFront(soap, lambda: _readiness(engine), metrics.render)
-    config = uvicorn.Config(
+    config = server_config(
         front,
-        loop="none",
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
         backlog=2_048,
-        timeout_keep_alive=75,
         timeout_graceful_shutdown=max(1, int(settings.server.shutdown_seconds / 2)),
         ssl_certfile=settings.server.tls_certificate,
         ssl_keyfile=settings.server.tls_key,
@@ -167,7 +162,7 @@ async def _run(house: _House, settings: Settings, announce: Callable[[str], None
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
-        announce(_address(house.listening, settings))
+        announce(f"Campana is listening on {_address(house.listening, settings)}")
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -205,7 +200,7 @@ async def _keep_house(services: Services) -> None:
             log.warning("housekeeping.store_unavailable", reason=str(error))
 
 
-def _readiness(engine: Engine) -> tuple[bool, dict[str, object]]:
+def _readiness(engine: Engine) -> tuple[bool, dict[str, Any]]:
     """Ready means that calls are accepted; a route that is down delays deliveries and is told, but refuses nobody."""
     return True, {"routes": engine.routes()}
 

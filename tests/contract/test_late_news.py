@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from campana.channels.contract import IncomingMessage
 from campana.domain.campaign import UncertainPolicy
 from campana.domain.delivery import Medium, Status
+from campana.domain.message import IncomingMessage
 from campana.domain.outcome import Change, DeliveryCode, Receipt, ReceiptState
 from campana.storage.river import Judged, Lease, Step
 from tests.contract.conftest import NOW, World, rules

@@ -14,24 +14,11 @@ import msgspec
 
 from campana.channels.errors import SendError
 from campana.domain.delivery import Medium
+from campana.domain.message import Content, IncomingMessage
 from campana.domain.outcome import Receipt
 
 Permit = Callable[[], bool]
 """Asked right before each message is written: False means it must not leave any more (pause, window, stop)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What a campaign says on one medium, frozen by its revision; one composer is made of it per route."""
-
-    medium: Medium
-    source: str
-    """SMS: the from-number; email: the from-address (may have a display name)."""
-    text: str
-    """SMS: the text; email: the html. May be blank where every contact brings its own."""
-    subject: str = ""
-    campaign: str = ""
-    """The campaign's guid, for headers and logs."""
 
 
 class Parcel(msgspec.Struct, gc=False):
@@ -61,19 +48,6 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
 
 Result = Accepted | SendError
 """What became of a parcel, as the channel knows it."""
-
-
-@dataclass(frozen=True, slots=True)
-class IncomingMessage:
-    """A message that a person sent to us (MO SMS). Numbers as the carrier gave them, E.164 with + if international."""
-
-    route: str
-    medium: Medium
-    source: str
-    destination: str
-    text: str
-    at: int
-    """Epoch milliseconds."""
 
 
 class Inbound(Protocol):

@@ -12,9 +12,7 @@ from campana.domain.outcome import DeliveryCode
 class SendError(Exception):
     """An attempt was not accepted. `carrier_code` and `carrier_text` are the carrier's own words, for people."""
 
-    def __init__(
-        self, code: DeliveryCode, carrier_code: str | None = None, carrier_text: str | None = None
-    ) -> None:
+    def __init__(self, code: DeliveryCode, carrier_code: str | None = None, carrier_text: str | None = None) -> None:
         super().__init__(f"{code.name} {carrier_code or ''} {carrier_text or ''}".strip())
         self.code = code
         self.carrier_code = carrier_code

@@ -90,12 +90,8 @@ DELIVERY_ERRORS: dict[DeliveryCode, DeliveryError] = {
         DeliveryError(_C.NO_ROUTE, _RETRY, "No configured route fits this destination."),
         DeliveryError(_C.CANCELLED, _FINAL, "It was cancelled before it left."),
         DeliveryError(_C.OPTED_OUT, _FINAL, "The person asked not to be contacted."),
-        DeliveryError(
-            _C.UNCERTAIN, _FINAL, "It may or may not have reached the carrier; given up, not repeated."
-        ),
-        DeliveryError(
-            _C.UNCERTAIN_HELD, _RETRY, "It may or may not have reached the carrier; an operator decides."
-        ),
+        DeliveryError(_C.UNCERTAIN, _FINAL, "It may or may not have reached the carrier; given up, not repeated."),
+        DeliveryError(_C.UNCERTAIN_HELD, _RETRY, "It may or may not have reached the carrier; an operator decides."),
         DeliveryError(_C.UNRENDERABLE, _FINAL, "No message could be made from the text."),
         DeliveryError(_C.INTERNAL, _RETRY, "A defect in Campana; the log has a reference."),
         DeliveryError(_C.SMS_UNREACHABLE, _RETRY, "The carrier's SMS centre could not be reached."),
@@ -111,9 +107,7 @@ DELIVERY_ERRORS: dict[DeliveryCode, DeliveryError] = {
         DeliveryError(_C.SMS_DELETED, _FINAL, "The carrier deleted the message."),
         DeliveryError(_C.SMS_REJECTED, _FINAL, "The phone's network rejected the message."),
         DeliveryError(_C.SMS_UNKNOWN_FATE, _FINAL, "The carrier does not know what became of the message."),
-        DeliveryError(
-            _C.SMS_RECEIPT_MISSING, _FINAL, "The carrier took it and never told what became of it."
-        ),
+        DeliveryError(_C.SMS_RECEIPT_MISSING, _FINAL, "The carrier took it and never told what became of it."),
         DeliveryError(_C.EMAIL_UNREACHABLE, _RETRY, "The mail server could not be reached."),
         DeliveryError(_C.EMAIL_TEMPORARY, _RETRY, "The mail server could not take the message just then."),
         DeliveryError(_C.EMAIL_THROTTLED, _RETRY, "The mail server asked to slow down."),
@@ -126,9 +120,7 @@ DELIVERY_ERRORS: dict[DeliveryCode, DeliveryError] = {
         DeliveryError(_C.EMAIL_CONTENT_REFUSED, _FINAL, "The mail server refused what the message says."),
         DeliveryError(_C.EMAIL_POLICY_REFUSED, _FINAL, "A policy of the mail server refused the message."),
         DeliveryError(_C.EMAIL_TOO_LARGE, _FINAL, "The message is too large for the mail server."),
-        DeliveryError(
-            _C.EMAIL_ADDRESS_NOT_SUPPORTED, _FINAL, "The mail server cannot carry such an address."
-        ),
+        DeliveryError(_C.EMAIL_ADDRESS_NOT_SUPPORTED, _FINAL, "The mail server cannot carry such an address."),
         DeliveryError(_C.EMAIL_REFUSED, _FINAL, "The mail server refused the message."),
         DeliveryError(_C.EMAIL_BOUNCED, _FINAL, "A later mail server sent the message back."),
         DeliveryError(_C.EMAIL_AUTHENTICATION_FAILED, _RETRY, "The route's user or password is refused."),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from campana.bus.contract import Bus, Hint, News
-from campana.channels.contract import IncomingMessage
+from campana.domain.message import IncomingMessage
 from campana.domain.moment import DAY, SECOND, Clock
 from campana.domain.outcome import Receipt, ReceiptState
 from campana.engine.limits import Way, Ways
@@ -67,7 +67,7 @@ class Mailroom:
     def tell(self, answer: LateAnswer) -> None:
         """Count what moved, and have the planner know what goes again."""
         for moved in answer.moved:
-            self._metrics.outcomes.add(moved.medium, moved.code)
+            self._metrics.outcomes.add(moved.medium, int(moved.code))
             if moved.retry:
                 self._bus.tell(Hint(News.CONTACTS, moved.campaign))
         if answer.unmatched:

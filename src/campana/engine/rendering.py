@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 import structlog
 
-from campana.channels.contract import Composer, Content, Parcel
+from campana.channels.contract import Composer, Parcel
 from campana.channels.errors import RefusedForGood, SendError
 from campana.domain.delivery import Medium
+from campana.domain.message import Content
 from campana.domain.outcome import DeliveryCode
 from campana.engine.limits import Way
 from campana.storage.river import ClaimedDelivery, Lease, River

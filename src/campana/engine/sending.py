@@ -179,7 +179,7 @@ class Sender:
             if one.change.retry_at is not None:
                 notices.goes_again(lease.campaign, one.change.retry_at)
         for code, count in counts.items():
-            metrics.outcomes.add(lease.medium, code, by=count)
+            metrics.outcomes.add(lease.medium, int(code), by=count)
 
     async def _release(self, lease: Lease, judged: Sequence[Judged], waits_ms: int, notices: Notices) -> None:
         opens_at = self._clock() + waits_ms if waits_ms else 0

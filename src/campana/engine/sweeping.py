@@ -84,7 +84,7 @@ class Sweeper:
 
     def _note(self, moved: list[Moved]) -> list[Moved]:
         for one in moved:
-            self._metrics.outcomes.add(one.medium, one.code)
+            self._metrics.outcomes.add(one.medium, int(one.code))
         if moved:
             log.warning("sweeping.uncertain", deliveries=len(moved))
         return moved

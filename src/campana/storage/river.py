@@ -12,8 +12,8 @@ from typing import Protocol
 
 import msgspec
 
-from campana.channels.contract import Content, IncomingMessage
 from campana.domain.delivery import Medium
+from campana.domain.message import Content, IncomingMessage
 from campana.domain.outcome import Change, DeliveryCode, Receipt
 from campana.domain.retry import RetryRule
 from campana.storage.store import CampaignRow

@@ -8,17 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from campana.channels.contract import (
-    Composer,
-    Content,
-    Health,
-    Inbound,
-    Parcel,
-    Permit,
-    Result,
-    RouteReport,
-    RouteState,
-)
+from campana.channels.contract import Composer, Health, Inbound, Parcel, Permit, Result, RouteReport, RouteState
 from campana.channels.email.jobs import JobQueue
 from campana.channels.email.message import SenderOf, letter_composer
 from campana.channels.email.opening import open_session, tls_context
@@ -29,6 +19,7 @@ from campana.channels.email.signing import Signer
 from campana.channels.email.verp import envelope_senders
 from campana.channels.errors import SendError, Unreachable
 from campana.domain.delivery import Medium
+from campana.domain.message import Content
 from campana.domain.moment import Clock
 from campana.domain.outcome import DeliveryCode, Receipt
 

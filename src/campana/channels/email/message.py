@@ -14,12 +14,13 @@ from email.policy import SMTP
 from email.utils import formatdate
 from functools import lru_cache
 
-from campana.channels.contract import Composer, Content, Parcel
+from campana.channels.contract import Composer, Parcel
 from campana.channels.email.address import BadAddress, Mailbox, mailbox, named_mailbox, wire_address
 from campana.channels.email.headers import BadHeader, sender, unstructured
 from campana.channels.email.plain_text import plain_text
 from campana.channels.email.signing import Signer
 from campana.channels.errors import RefusedForGood
+from campana.domain.message import Content
 from campana.domain.moment import SECOND, Clock
 from campana.domain.outcome import DeliveryCode
 

@@ -295,6 +295,7 @@ class Session(asyncio.Protocol):
             # The connection has had its share, the message is not at fault: a fresh one takes it.
             self._expected.appendleft((verb, job))
         else:
+            self._expected = deque(answer for answer in self._expected if answer[1] is not job)
             job.settle(job.refusal or judge(verb, code, text))
             self.fruitful = self.fruitful or verb is not _MAIL
         self.abort(Unreachable(DeliveryCode.EMAIL_UNREACHABLE, str(code), clean(text)))

@@ -10,17 +10,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Final
 
-from campana.channels.contract import (
-    Composer,
-    Content,
-    Health,
-    Inbound,
-    Parcel,
-    Permit,
-    Result,
-    RouteReport,
-    RouteState,
-)
+from campana.channels.contract import Composer, Health, Inbound, Parcel, Permit, Result, RouteReport, RouteState
 from campana.channels.sms import pdu
 from campana.channels.sms.addressing import AddressError, to_address
 from campana.channels.sms.bodies import Query, pack_query, parse_query_answer
@@ -32,6 +22,7 @@ from campana.channels.sms.receipts import read_query_answer
 from campana.channels.sms.session import BindRefused, Connector, Problem, Session, problem_of
 from campana.channels.sms.settings import SmsRouteSettings
 from campana.domain.delivery import Medium
+from campana.domain.message import Content
 from campana.domain.moment import Clock
 from campana.domain.outcome import Receipt
 

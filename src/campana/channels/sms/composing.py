@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
-from campana.channels.contract import Composer, Content, Parcel
+from campana.channels.contract import Composer, Parcel
 from campana.channels.errors import RefusedForGood
 from campana.channels.sms import pdu
 from campana.channels.sms.addressing import LONGEST_NUMBER, AddressError, Override, to_address
@@ -22,6 +22,7 @@ from campana.channels.sms.bodies import (
     pack_tail,
 )
 from campana.channels.sms.settings import SmsRouteSettings
+from campana.domain.message import Content
 from campana.domain.outcome import DeliveryCode
 from campana.domain.text.segments import Segmentation, plan_segments
 

@@ -11,13 +11,14 @@ from typing import Final, NamedTuple, Protocol
 
 import structlog
 
-from campana.channels.contract import Inbound, IncomingMessage
+from campana.channels.contract import Inbound
 from campana.channels.sms.addressing import from_address
 from campana.channels.sms.bodies import ShortMessage
 from campana.channels.sms.codes import ROK, RX_T_APPN
 from campana.channels.sms.incoming import Desk, Letter
 from campana.channels.sms.receipts import Spelling, is_receipt, read_receipt
 from campana.domain.delivery import Medium
+from campana.domain.message import IncomingMessage
 from campana.domain.moment import Clock
 from campana.domain.outcome import Receipt
 

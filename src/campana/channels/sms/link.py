@@ -306,6 +306,12 @@ class Link(asyncio.Protocol):
             self._transport.close()
             self._loop.call_later(FAREWELL_SECONDS, self._transport.abort)
 
+    def _cut(self, reason: str) -> None:
+        """Close a connection that nobody listens to any more; `connection_lost` follows in a moment."""
+        self._reason = reason
+        self._sending = False
+        self._transport.abort()
+
     def _unreachable(self) -> Unreachable:
         return Unreachable(DeliveryCode.SMS_UNREACHABLE, None, self._reason)
 
@@ -322,8 +328,7 @@ class Link(asyncio.Protocol):
             now = self._loop.time()
             self._expire(now)
             if self._probed is not None and now - self._probed > settings.response_timeout:
-                self._reason = "The SMSC stopped answering."
-                self._transport.abort()
+                self._cut("The SMSC stopped answering.")
                 return
             if self._probed is None and now - self._heard > settings.enquire_link:
                 self._probe(now)
@@ -346,8 +351,7 @@ class Link(asyncio.Protocol):
             sink, index, _ = self._outstanding.pop(sequence)
             sink.settle(index, Uncertain(DeliveryCode.UNCERTAIN, None, "The SMSC did not answer in time."))
         if len(expired) >= self._settings.window:
-            self._reason = "The SMSC answered none of a window of messages in time."
-            self._transport.abort()
+            self._cut("The SMSC answered none of a window of messages in time.")
         elif expired and self._heard <= limit and self._probed is None:
             self._probe(now)
 

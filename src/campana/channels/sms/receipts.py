@@ -63,18 +63,22 @@ def is_receipt(message: ShortMessage) -> bool:
     return kind in (ESM_TYPE_RECEIPT, ESM_TYPE_INTERMEDIATE) or TAG_RECEIPTED_MESSAGE_ID in message.tlvs
 
 
+def _is_final(message: ShortMessage) -> bool:
+    return message.esm_class & ESM_TYPE_MASK != ESM_TYPE_INTERMEDIATE
+
+
 def read_receipt(message: ShortMessage, route: str, at: int, spelling: Spelling) -> Receipt | None:
     """Read a receipt, however the carrier writes it; None where it names no message.
 
-    Where both forms are there, the optional parameters say the state, and the ids of both are candidates. A state
-    that no table knows is told as interim: it moves nothing.
+    Where both forms are there, the optional parameters say the state, and the ids of both are candidates. An
+    intermediate notification, and a state that no table knows, are interim: they move nothing.
     """
     by_tlvs, by_text = _read_tlvs(message), _read_text(message)
     ids = candidates(tuple(told.message_id for told in (by_tlvs, by_text) if told.message_id), spelling)
     if not ids:
         return None
     told = by_tlvs if by_tlvs.state else by_text
-    row = told.state
+    row = told.state if _is_final(message) else None
     return Receipt(
         route=route,
         state=row.state if row else ReceiptState.INTERIM,

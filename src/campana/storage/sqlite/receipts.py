@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import msgspec
 from sqlalchemy import and_, bindparam, delete, insert, select, update
 
-from campana.channels.contract import IncomingMessage
 from campana.domain.delivery import Medium, Status, may_move
+from campana.domain.message import IncomingMessage
 from campana.domain.outcome import Change, DeliveryCode, Receipt, ReceiptState
 from campana.domain.retry import Tried, decide_missing_receipt, decide_receipt
 from campana.storage.compiled import Compiled

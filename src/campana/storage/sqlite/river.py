@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import msgspec
 from sqlalchemy import and_, bindparam, delete, exists, func, insert, or_, select, update
 
-from campana.channels.contract import Content
 from campana.domain.campaign import EmailSettings, SmsSettings, VoiceSettings
 from campana.domain.delivery import Medium, Status
+from campana.domain.message import Content
 from campana.domain.outcome import DeliveryCode
 from campana.domain.retry import Fate, Tried, decide
 from campana.storage.compiled import Compiled, among

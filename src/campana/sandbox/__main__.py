@@ -1,0 +1,56 @@
+"""Owns running one simulator as a process of its own: `python -m campana.sandbox smsc|mail`.
+
+Must not know how a simulator behaves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from pathlib import Path
+
+import uvloop
+
+from campana.sandbox.mail import MailOptions, serve_mail
+from campana.sandbox.smsc import SmscOptions, serve_smsc
+
+
+def main() -> None:
+    """Run the simulator that the command line names until interrupted; print its port once it listens."""
+    parser = argparse.ArgumentParser(prog="python -m campana.sandbox", description=__doc__)
+    parser.add_argument("kind", choices=("smsc", "mail"))
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--journal", type=Path, help="append a JSON line for each accepted message")
+    parser.add_argument("--sink", action="store_true", help="deliver everything, keep nothing")
+    parser.add_argument("--no-receipts", action="store_true", help="smsc: send no delivery receipts")
+    parser.add_argument("--receipt-delay", type=float, default=0.2, help="smsc: seconds before a receipt")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds before an answer")
+    arguments = parser.parse_args()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(arguments))
+
+
+async def _serve(arguments: argparse.Namespace) -> None:
+    place = (arguments.host, arguments.port, arguments.journal, _say)
+    keep = 0 if arguments.sink else 10_000
+    if arguments.kind == "smsc":
+        smsc: SmscOptions = {
+            "magic": not arguments.sink,
+            "keep": keep,
+            "receipts": not arguments.no_receipts,
+            "receipt_delay": arguments.receipt_delay,
+            "latency": arguments.latency,
+        }
+        await serve_smsc(*place, **smsc)
+    else:
+        mail: MailOptions = {"magic": not arguments.sink, "keep": keep, "latency": arguments.latency}
+        await serve_mail(*place, **mail)
+
+
+def _say(port: int) -> None:
+    print(port, flush=True)  # noqa: T201 - whoever started the process reads it
+
+
+if __name__ == "__main__":
+    main()
