@@ -1,0 +1,274 @@
+"""Tenants never see or touch each other's: every operation of the services, by every role, with the other's ids.
+
+A new operation fails here until it has its row in ATTEMPTS.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from campana.bus.local import LocalBus
+from campana.domain.campaign import Campaign, Sharing, SmsSettings
+from campana.domain.contact import Communication, Contact
+from campana.domain.errors import MethodCode, MethodError
+from campana.services.access import MAY, Action
+from campana.services.house import ServiceOptions, Services, build_services
+from campana.services.passwords import Cost
+from campana.services.principal import Principal, Role
+from campana.storage.sqlite import SqliteStore
+from campana.telemetry import Metrics
+
+PASSWORD = "correct horse battery"
+START = 1_790_000_000_000
+
+THEIRS = "0190a1b2-0000-7000-8000-000000000001"
+"""The victim's campaign, shared with everybody in the account."""
+THEIR_CONTACT = "0190a1b2-0000-7000-8000-00000000000a"
+OURS = "0190a1b2-0000-7000-8000-000000000002"
+"""The intruder's own campaign."""
+OUR_CONTACT = "0190a1b2-0000-7000-8000-00000000000b"
+
+
+def campaign(guid: str, name: str) -> Campaign:
+    sms = SmsSettings(enabled=True, from_number="Campana", text="Hello")
+    return Campaign(guid=guid, name=name, sms=sms, allow_external_contacts=True)
+
+
+def contact(campaign_guid: str, guid: str, number: str = "+12025550123") -> Contact:
+    return Contact(guid=guid, campaign=campaign_guid, sms=Communication(number))
+
+
+@dataclass(frozen=True)
+class Street:
+    """Two accounts on one store, each with a campaign and a contact in it."""
+
+    services: Services
+    file: Path
+
+    async def user(self, account: str, role: str) -> Principal:
+        token = await self.services.sessions.open(account, role, PASSWORD, "::1")
+        return await self.services.sessions.resume(token)
+
+    def of_the_victim(self) -> list[object]:
+        """All that the database holds of the victim: its campaign, contacts and deliveries, column by column."""
+        with sqlite3.connect(self.file) as connection:
+            ((number,),) = connection.execute("SELECT number FROM accounts WHERE id = 'victim'").fetchall()
+            campaigns = connection.execute("SELECT * FROM campaigns WHERE account = ?", (number,)).fetchall()
+            contacts = connection.execute(
+                "SELECT * FROM contacts WHERE campaign IN (SELECT number FROM campaigns WHERE account = ?)", (number,)
+            ).fetchall()
+            deliveries = [
+                row
+                for row in connection.execute("SELECT * FROM deliveries ORDER BY id").fetchall()
+                if row[0] >> 34 in {row[0] for row in campaigns}
+            ]
+            users = connection.execute("SELECT * FROM users WHERE account = ?", (number,)).fetchall()
+        connection.close()
+        assert campaigns
+        assert contacts
+        assert deliveries
+        return [*campaigns, *contacts, *deliveries, *users]
+
+
+@pytest.fixture
+async def street(tmp_path: Path) -> AsyncIterator[Street]:
+    store = await SqliteStore.open(tmp_path / "campana.db")
+    options = ServiceOptions(hashing_cost=Cost(1, 8, 1))
+    services = build_services(store, LocalBus(), lambda: START, options, Metrics())
+    made = Street(services, tmp_path / "campana.db")
+    for account, campaign_guid, contact_guid in (("victim", THEIRS, THEIR_CONTACT), ("intruder", OURS, OUR_CONTACT)):
+        await services.accounts.add_account(account)
+        for role in Role:
+            await services.accounts.add_user(account, role, role, PASSWORD)
+        owner = await made.user(account, "api")
+        await services.campaigns.add(owner, campaign(campaign_guid, account))
+        await services.contacts.add(owner, contact(campaign_guid, contact_guid))
+    yield made
+    await services.close()
+    await store.close()
+
+
+async def listed(pages: AsyncIterator[list[object]]) -> list[object]:
+    return [item async for page in pages for item in page]
+
+
+async def guids_of(services: Services, who: Principal) -> list[str]:
+    return [found.guid for found in await services.campaigns.active(who)]
+
+
+Attempt = Callable[[Services, Principal], Awaitable[object]]
+
+NOT_FOUND = MethodCode.CAMPAIGN_NOT_FOUND
+NO_CONTACT = MethodCode.CONTACT_NOT_FOUND
+
+ATTEMPTS: dict[str, list[tuple[str, Attempt, object]]] = {
+    "campaigns.listing": [("lists only ours", lambda s, who: s.campaigns.listing(who), [OURS])],
+    "campaigns.active": [("lists only ours", guids_of, [OURS])],
+    "campaigns.add": [
+        ("their id is free for us", lambda s, who: s.campaigns.add(who, campaign(THEIRS, "ours")), THEIRS),
+    ],
+    "campaigns.get": [("theirs", lambda s, who: s.campaigns.get(who, THEIRS), NOT_FOUND)],
+    "campaigns.update": [
+        ("theirs", lambda s, who: s.campaigns.update(who, campaign(THEIRS, "x")), NOT_FOUND),
+        ("theirs, whole", lambda s, who: s.campaigns.update(who, campaign(THEIRS, "x"), whole=True), NOT_FOUND),
+    ],
+    "campaigns.delete": [("theirs", lambda s, who: s.campaigns.delete(who, THEIRS), NOT_FOUND)],
+    "contacts.guids": [("theirs", lambda s, who: s.contacts.guids(who, THEIRS), NOT_FOUND)],
+    "contacts.lines": [("theirs", lambda s, who: s.contacts.lines(who, THEIRS), NOT_FOUND)],
+    "contacts.add": [
+        ("to theirs", lambda s, who: s.contacts.add(who, contact(THEIRS, "")), NOT_FOUND),
+        ("to theirs, their id", lambda s, who: s.contacts.add(who, contact(THEIRS, THEIR_CONTACT)), NOT_FOUND),
+        ("to ours, their id", lambda s, who: s.contacts.add(who, contact(OURS, THEIR_CONTACT)), THEIR_CONTACT),
+    ],
+    "contacts.update": [
+        ("theirs", lambda s, who: s.contacts.update(who, contact(THEIRS, THEIR_CONTACT, "+12025550199")), NOT_FOUND),
+        ("their id in ours", lambda s, who: s.contacts.update(who, contact(OURS, THEIR_CONTACT)), NO_CONTACT),
+    ],
+    "contacts.delete": [
+        ("theirs", lambda s, who: s.contacts.delete(who, THEIRS, THEIR_CONTACT), NOT_FOUND),
+        ("their id in ours", lambda s, who: s.contacts.delete(who, OURS, THEIR_CONTACT), NO_CONTACT),
+    ],
+}
+"""For each operation that a client reaches: what is tried with the victim's ids, and what must come of it."""
+
+NEEDS = {
+    "campaigns.add": Action.ADD_CAMPAIGN,
+    "campaigns.update": Action.CHANGE_CAMPAIGN,
+    "campaigns.delete": Action.DELETE_CAMPAIGN,
+    "contacts.add": Action.ADD_CONTACT,
+    "contacts.update": Action.CHANGE_CONTACT,
+    "contacts.delete": Action.DELETE_CONTACT,
+}
+
+WITHOUT_A_PRINCIPAL = {
+    "sessions.open": "proves who asks",
+    "sessions.close": "the token is the right to close it",
+    "sessions.resume": "the token is the proof",
+    "sessions.flush": "the house itself",
+    "sessions.purge": "the house itself",
+    "accounts.add_account": "the operator, on the machine",
+    "accounts.list_accounts": "the operator, on the machine",
+    "accounts.add_user": "the operator, on the machine",
+    "accounts.list_users": "the operator, on the machine",
+    "accounts.set_password": "the operator, on the machine",
+}
+
+
+async def outcome(attempt: Attempt, services: Services, who: Principal) -> object:
+    try:
+        return await attempt(services, who)
+    except MethodError as error:
+        return error.code
+
+
+CASES = [
+    pytest.param(operation, attempt, expected, id=f"{operation} ({label})")
+    for operation, attempts in ATTEMPTS.items()
+    for label, attempt, expected in attempts
+]
+
+
+@pytest.mark.parametrize(("operation", "attempt", "expected"), CASES)
+async def test_nothing_of_another_account_is_seen_or_touched(
+    street: Street, operation: str, attempt: Attempt, expected: object
+) -> None:
+    before = street.of_the_victim()
+    for role in Role:
+        who = await street.user("intruder", role)
+        found = await outcome(attempt, street.services, who)
+        refused = operation in NEEDS and NEEDS[operation] not in MAY[role] and expected is not NOT_FOUND
+        in_use = {MethodCode.CAMPAIGN_ALREADY_EXISTS, MethodCode.CONTACT_ALREADY_EXISTS}  # by a role before
+        if refused:
+            assert found is MethodCode.ACCESS_DENIED, role
+        else:
+            assert found == expected or (role is not Role.ADMIN and found in in_use), role
+        assert street.of_the_victim() == before, role
+
+
+async def test_the_owner_does_reach_what_the_intruder_does_not(street: Street) -> None:
+    """The same attempts by the victim's own user: so the refusals above are not those of ids that nobody has."""
+    who = await street.user("victim", "api")
+    for operation, attempts in ATTEMPTS.items():
+        for label, attempt, expected in attempts:
+            if expected is NOT_FOUND and "delete" not in operation:
+                found = await outcome(attempt, street.services, who)
+                assert found is not NOT_FOUND, f"{operation} ({label})"
+    for guid, expected in ((THEIR_CONTACT, None), (THEIR_CONTACT, NO_CONTACT)):
+        assert await outcome(lambda s, w, g=guid: s.contacts.delete(w, THEIRS, g), street.services, who) is expected
+    assert await outcome(lambda s, w: s.campaigns.delete(w, THEIRS), street.services, who) is None
+
+
+async def test_equal_ids_in_two_accounts_lead_separate_lives(street: Street) -> None:
+    services = street.services
+    theirs, ours = await street.user("victim", "api"), await street.user("intruder", "api")
+    before = street.of_the_victim()
+    await services.campaigns.add(ours, campaign(THEIRS, "ours"))
+    await services.contacts.add(ours, contact(THEIRS, THEIR_CONTACT, "+12025550177"))
+    await services.contacts.update(ours, contact(THEIRS, THEIR_CONTACT, "+12025550188"))
+    assert street.of_the_victim() == before
+    assert (await services.campaigns.get(theirs, THEIRS)).name == "victim"
+    assert (await services.campaigns.get(ours, THEIRS)).name == "ours"
+    (line,) = await listed(await services.contacts.lines(theirs, THEIRS))
+    assert isinstance(line, list)
+    assert line[1] == "+12025550123"
+    await services.contacts.delete(ours, THEIRS, THEIR_CONTACT)
+    await services.campaigns.delete(ours, THEIRS)
+    assert street.of_the_victim() == before
+    assert await services.campaigns.listing(theirs) == [THEIRS]
+
+
+async def test_sharing_by_name_ends_at_the_account(street: Street) -> None:
+    owner = await street.user("victim", "operator")
+    shared = Campaign(
+        guid="",
+        name="shared",
+        sms=SmsSettings(enabled=True, from_number="Campana", text="Hello"),
+        sharing=Sharing.SOME,
+        shared_with=frozenset(Role),
+    )
+    guid = await street.services.campaigns.add(owner, shared, whole=True)
+    for role in Role:
+        namesake, stranger = await street.user("victim", role), await street.user("intruder", role)
+        assert guid in await street.services.campaigns.listing(namesake)
+        assert await outcome(lambda s, w: s.campaigns.get(w, guid), street.services, stranger) is NOT_FOUND
+
+
+async def test_sessions_of_namesakes_are_told_apart(street: Street) -> None:
+    sessions = street.services.sessions
+    theirs = await sessions.open("victim", "api", PASSWORD, "::1")
+    ours = await sessions.open("intruder", "api", PASSWORD, "::1")
+    assert (await sessions.resume(theirs)).account.id == "victim"
+    assert (await sessions.resume(ours)).account.id == "intruder"
+    await street.services.accounts.set_password("intruder", "api", "another password")
+    assert (await sessions.resume(theirs)).account.id == "victim"
+    with pytest.raises(MethodError, match="InvalidSession"):
+        await sessions.resume(ours)
+    for _ in range(10):
+        with pytest.raises(MethodError, match="InvalidCredentials"):
+            await sessions.open("intruder", "api", PASSWORD, "::1")
+    assert await sessions.open("victim", "api", PASSWORD, "::1")
+
+
+async def test_every_operation_has_its_row(street: Street) -> None:
+    operations = {
+        f"{noun}.{name}"
+        for noun in ("accounts", "sessions", "campaigns", "contacts")
+        for name, _ in inspect.getmembers(getattr(street.services, noun), inspect.ismethod)
+        if not name.startswith("_")
+    }
+    nouns = {name for name in Services.__slots__ if name != "tools"}
+    assert nouns == {"accounts", "sessions", "campaigns", "contacts"}
+    assert operations == ATTEMPTS.keys() | WITHOUT_A_PRINCIPAL.keys()
+
+
+async def test_operations_that_take_a_principal_are_exactly_those_that_are_tried(street: Street) -> None:
+    for operation in ATTEMPTS.keys() | WITHOUT_A_PRINCIPAL.keys():
+        noun, name = operation.split(".")
+        parameters = inspect.signature(getattr(getattr(street.services, noun), name)).parameters
+        assert ("who" in parameters) is (operation in ATTEMPTS), operation
