@@ -82,9 +82,9 @@ class MailLink(asyncio.Protocol):
         self.transport = transport
         self.encrypted = True
         self._greeted = False
-        self._buffer.clear()
         self._reset()
         self._waiting = False
+        self._work()  # the client may have been quicker
 
     # --- work ------------------------------------------------------------------------------------------------------
 
@@ -249,12 +249,14 @@ class MailLink(asyncio.Protocol):
             self.transport.close()
 
     def _starttls(self, argument: bytes) -> None:
-        if not self._server.tls_offered or self.encrypted:
+        if not self._server.tls_offered or self.encrypted or self.transport is None:
             self.answer("502 5.5.1 STARTTLS is not offered")
             return
         self.answer("220 2.0.0 Go ahead")
         self._flush()
+        self._buffer.clear()
         self._waiting = True
+        self.transport.pause_reading()  # what comes next is not for us to read
         self._server.start_tls(self)
 
     def _auth(self, argument: bytes) -> None:

@@ -139,6 +139,9 @@ STATUSES: tuple[StatusRow, ...] = (
     StatusRow("7.*", "Security or policy", C.EMAIL_GREYLISTED, C.EMAIL_POLICY_REFUSED),
 )
 
+SPEAKING = frozenset({421, 521, 530, 534, 535, 538, 556})
+"""Reply codes that say more than the enhanced code beside them (`530 5.7.0`)."""
+
 WORDINGS: tuple[tuple[re.Pattern[str], str, C], ...] = (
     # What servers say only in words: a pattern, the class of reply it counts for, and the meaning.
     (re.compile(r"gr[ae]y[- ]?list", re.IGNORECASE), "4", C.EMAIL_GREYLISTED),
@@ -240,8 +243,8 @@ def _specific_meaning(code: int, enhanced: str | None, words: str) -> C | None:
         if digit == str(code)[0] and like.search(words):
             return ours
     ours_or_none = status_meaning(enhanced) if enhanced is not None else None
-    if code == 421 and ours_or_none is not C.EMAIL_THROTTLED:
-        return None  # 421 speaks of the service, whatever detail it adds
+    if code in SPEAKING and ours_or_none is not C.EMAIL_THROTTLED:
+        return None
     return ours_or_none
 
 

@@ -79,6 +79,8 @@ class JobQueue:
     def __init__(self) -> None:
         self._jobs: deque[Job] = deque()
         self._closed: SendError | None = None
+        self.awaited = 0
+        """Connections that are being opened; each will come for a job."""
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -90,6 +92,10 @@ class JobQueue:
         if self._closed is not None:
             self.fail_all(self._closed)
         return batch
+
+    def next_beyond(self, abilities: Abilities) -> Job | None:
+        """Like `next`, for a connection that is still busy: leave a job for each connection that is on its way."""
+        return self.next(abilities) if len(self._jobs) > self.awaited else None
 
     def next(self, abilities: Abilities) -> Job | None:
         """Return the next job that may leave over a server of these abilities, settling those that may not."""

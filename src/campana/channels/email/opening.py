@@ -51,8 +51,6 @@ async def open_session(session: Session, settings: EmailRouteSettings, tls: ssl.
     try:
         await _connect(session, settings, tls if settings.implicit_tls else None)
         opened = await _introduce(session, settings, tls)
-        if not session.quiet:
-            raise _refused(DeliveryCode.EMAIL_MISCONFIGURED, "the mail server says more than it was asked")
     except BaseException:
         if session.transport is not None:
             session.transport.abort()
@@ -88,6 +86,8 @@ async def _introduce(session: Session, settings: EmailRouteSettings, tls: ssl.SS
     if settings.user is not None:
         await _log_in(session, settings, abilities, encrypted=opened.tls != "no")
         opened.user = settings.user
+    if not session.quiet:
+        raise _refused(DeliveryCode.EMAIL_MISCONFIGURED, "the mail server says more than it was asked")
     session.ready(abilities)
     return opened
 

@@ -40,7 +40,6 @@ class Pool:
         self._queue = JobQueue()
         self._sessions: set[Session] = set()
         self._idle: list[Session] = []
-        self._opening = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._failures = 0
         self._not_before = 0.0
@@ -98,8 +97,8 @@ class Pool:
         if self._down is not None and not self._sessions:
             self._queue.fail_all(self._down)
             return
-        room = self._settings.connections - len(self._sessions) - self._opening
-        wanted = min(room, len(self._queue) - self._opening)
+        room = self._settings.connections - len(self._sessions) - self._queue.awaited
+        wanted = min(room, len(self._queue) - self._queue.awaited)
         if wanted <= 0:
             return
         pause = self._not_before - asyncio.get_running_loop().time()
@@ -121,7 +120,7 @@ class Pool:
     # --- opening ---------------------------------------------------------------------------------------------------
 
     def _spawn(self) -> None:
-        self._opening += 1
+        self._queue.awaited += 1
         self._keep(asyncio.get_running_loop().create_task(self._open()))
 
     def _keep(self, task: asyncio.Task[None]) -> None:
@@ -133,20 +132,20 @@ class Pool:
         try:
             await open_session(session, self._settings, self._tls)
         except SendError as error:
-            self._opening -= 1
+            self._queue.awaited -= 1
             self._failed(error)
             return
         except asyncio.CancelledError:
-            self._opening -= 1
+            self._queue.awaited -= 1
             raise
         except Exception as error:
             # A defect of ours must not leave the queue waiting for ever.
-            self._opening -= 1
+            self._queue.awaited -= 1
             context = {"message": "opening a connection failed unexpectedly", "exception": error}
             asyncio.get_running_loop().call_exception_handler(context)
             self._failed(Unreachable(DeliveryCode.INTERNAL, carrier_text=type(error).__name__))
             return
-        self._opening -= 1
+        self._queue.awaited -= 1
         self._sessions.add(session)
         self._empty.clear()
         self._down = None
@@ -159,10 +158,10 @@ class Pool:
         self._failures += 1
         pause = min(_FIRST_PAUSE * 2 ** min(self._failures - 1, 20), _LONGEST_PAUSE)
         self._not_before = asyncio.get_running_loop().time() + pause
-        if self._stopping or self._opening:
+        if self._stopping or self._queue.awaited:
             return
         if self._sessions:
-            self._pump_later(pause)
+            self._pump()
             return
         was_up = self._down is None
         self._down = error
@@ -175,7 +174,7 @@ class Pool:
         """Try until the route is up again; nothing is sent to it meanwhile."""
         while self._down is not None:
             await asyncio.sleep(self._not_before - asyncio.get_running_loop().time())
-            self._opening += 1
+            self._queue.awaited += 1
             await self._open()
 
     # --- news from sessions ----------------------------------------------------------------------------------------

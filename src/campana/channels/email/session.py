@@ -251,7 +251,7 @@ class Session(asyncio.Protocol):
         pieces = [letter.head, letter.rest]
         self._expected.append((_END, job))
         if self.abilities.pipelining and self._settings.pipelining and self._left > 0:
-            following = self._queue.next(self.abilities)
+            following = self._queue.next_beyond(self.abilities)
             if following is not None:
                 pieces.append(self._envelope(following))
         self._wait(self._settings.final_timeout)
