@@ -152,7 +152,7 @@ async def test_a_failed_log_in_is_counted_and_logged_without_names(kit: Kit) -> 
     finally:
         structlog.reset_defaults()
     (entry,) = [json.loads(line) for line in stream.getvalue().splitlines()]
-    assert (entry["event"], entry["source"]) == ("A log-in failed.", HERE)
+    assert (entry["event"], entry["source"]) == ("login.failed", HERE)
     assert "secret" not in stream.getvalue()
     assert b"campana_login_failures_total 1.0" in kit.metrics.render()
 

@@ -1,6 +1,6 @@
 """Owns who sees a campaign and which role may do what: two tables and one question.
 
-Must not know how a user proved who they are. The public version of the tables is docs/semantics.md.
+Must not know how a user proved who they are. The public version of the tables is docs/error-codes.md.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ class SessionService:
                 await self._users.fail(name)
                 await self._sources.fail(origin)
                 self._metrics.login_failures.add()
-                log.warning("A log-in failed.", source=source, name_hash=name.hex()[:12])
+                log.warning("login.failed", source=source, name_hash=name.hex()[:12])
                 raise MethodError(MethodCode.INVALID_CREDENTIALS)
             await self._users.succeed(name)
         if self._passwords.outdated(user.password_hash):
