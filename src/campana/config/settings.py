@@ -98,9 +98,6 @@ class DeliverySettings(Section):
         le=200,
         description="Outcomes recorded in one transaction; as many may be uncertain after a crash.",
     )
-    flush_ms: int = Field(
-        default=20, ge=1, le=1_000, description="Milliseconds that an outcome waits for others, at most."
-    )
     lease_seconds: float = Field(
         default=30.0,
         ge=2,
