@@ -244,11 +244,14 @@ async def test_a_lost_lease_writes_nothing(world: World) -> None:
 
 
 async def test_a_heartbeat_keeps_a_lease(world: World) -> None:
-    await leased(world, 1)
-    await world.store.river.heartbeat("worker", NOW + 60_000)
-    await world.store.river.heartbeat("somebody else", 0)
+    kept = await leased(world, 1)
+    await world.add(1, first=2)
+    await world.plan()
+    await world.claim()
+    await world.store.river.heartbeat("worker", [kept.chunk], NOW + 60_000)
+    await world.store.river.heartbeat("somebody else", [kept.chunk], 0)
     assert await world.store.river.sweep(NOW + 50_000, rules(), NOW) == []
-    assert await world.statuses() == [Status.SENDING]
+    assert await world.statuses() == [Status.SENDING, Status.PENDING]
 
 
 @pytest.mark.parametrize(

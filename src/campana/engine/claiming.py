@@ -29,6 +29,9 @@ Carrier = Callable[[Lease], Awaitable[None]]
 PAUSE_MS = 1_000
 """How long to wait before asking a store again that could not answer."""
 
+REMEMBERED = 10_000
+"""Lanes of which is kept by which routes they go."""
+
 
 class Claimer:
     """Leases chunks for as long as routes have room, each lease in a task of its own."""
@@ -59,6 +62,8 @@ class Claimer:
     def used(self, campaign: int, medium: Medium, way: Way) -> None:
         """A lane's deliveries go by this route: when it is full, the lane is passed over."""
         self._used.setdefault((campaign, medium), set()).add(way.name)
+        if len(self._used) > REMEMBERED:
+            self._used.pop(next(iter(self._used)))
 
     async def run(self, carrier: Carrier, metrics: Metrics) -> None:
         """Claim for ever; to be cancelled. Leases that are under way go on: see `finish`."""

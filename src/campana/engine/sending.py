@@ -79,17 +79,34 @@ class Sender:
         self._options = options
         self._clock = clock
         self._renderer = Renderer(river)
+        self.carried: set[int] = set()
+        """Chunks whose leases are to be kept alive. One whose carrying failed leaves it, so that it lapses."""
 
     async def carry(self, lease: Lease, notices: Notices, metrics: Metrics) -> None:
         """Carry a lease out to its end; one that was lost is left to its new owner."""
+        self.carried.add(lease.chunk)
         gate = await self._gates.enter(lease.campaign, lease.medium)
         try:
-            for portion in await self._sort(lease):
-                await self._carry_portion(portion, gate, notices, metrics)
+            portions = await self._sort(lease)
+            self.carried.update(portion.lease.chunk for portion in portions)
+            # Side by side: a slow route must not hold up what goes by another.
+            await asyncio.gather(*(self._see_through(portion, gate, notices, metrics) for portion in portions))
         except LeaseLost:
             log.warning("lease.lost", chunk=lease.chunk, campaign=lease.campaign)
         finally:
+            self.carried.discard(lease.chunk)
             self._gates.leave(lease.campaign, lease.medium)
+
+    async def _see_through(self, portion: _Portion, gate: Gate, notices: Notices, metrics: Metrics) -> None:
+        """Carry a portion out, whatever happens to its siblings."""
+        try:
+            await self._carry_portion(portion, gate, notices, metrics)
+        except LeaseLost:
+            log.warning("lease.lost", chunk=portion.lease.chunk, campaign=portion.lease.campaign)
+        except Exception:
+            log.exception("lease.defect", chunk=portion.lease.chunk, campaign=portion.lease.campaign)
+        finally:
+            self.carried.discard(portion.lease.chunk)
 
     async def _sort(self, lease: Lease) -> list[_Portion]:
         """Choose each delivery's route. Nearly always that is one route for all; else the lease is split."""

@@ -6,7 +6,7 @@ Must not know how anything is sent.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import structlog
 
@@ -45,16 +45,16 @@ class Sweeper:
         """At the start, where no other process can be alive: end whatever a dead one left."""
         return self._note(await self._river.sweep(NEVER, self._rules, self._clock()))
 
-    async def keep_leases(self, told: Callable[[list[Moved]], None]) -> None:
-        """Extend our leases, then end lapsed ones, three times in a lease's life; to be cancelled.
+    async def keep_leases(self, carried: Collection[int], told: Callable[[list[Moved]], None]) -> None:
+        """Extend our leases (`carried` holds their chunks), then end lapsed ones: three times in a lease's life.
 
         Ours come first: a process that was frozen wakes up with all its tasks at once, and must not take what its
-        own senders are about to record for abandoned.
+        own senders are about to record for abandoned. To be cancelled.
         """
         while True:
             try:
                 now = self._clock()
-                await self._river.heartbeat(self._options.owner, now + self._options.lease_ms)
+                await self._river.heartbeat(self._options.owner, list(carried), now + self._options.lease_ms)
                 told(self._note(await self._river.sweep(now, self._rules, now)))
                 await self._measure(now)
             except StoreUnavailable as error:

@@ -1,4 +1,4 @@
-"""Owns the step from a SQLAlchemy Core statement to the text that a driver runs, taken once at import.
+"""Owns the step from a SQLAlchemy Core statement to the text that a driver runs, taken once.
 
 Must not hold statements of its own. Running Core statements through a Connection costs some 20 µs each, more than
 SQLite needs for the work itself; compiled once, the same statements cost nothing beyond the driver.
@@ -6,6 +6,7 @@ SQLite needs for the work itself; compiled once, the same statements cost nothin
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from collections.abc import Iterable
 from typing import Any
@@ -23,19 +24,26 @@ def among(column: ColumnElement[int], values: Iterable[int | ColumnElement[int]]
     return or_(*(column == value for value in values))
 
 
-class Compiled:
-    """A Core statement as SQLite runs it; call it with a connection and its parameters."""
+class _Compiled:
+    """A statement's text and the values that it brings itself."""
 
-    __slots__ = ("_defaults", "sql")
+    __slots__ = ("defaults", "sql")
 
     def __init__(self, statement: ClauseElement) -> None:
         compiled = statement.compile(dialect=_DIALECT)
         assert isinstance(compiled, SQLCompiler)
         self.sql = str(compiled)
-        self._defaults: dict[str, Any] = {
+        self.defaults: dict[str, Any] = {
             name: value for name, value in compiled.params.items() if not compiled.binds[name].required
         }
 
-    def __call__(self, connection: sqlite3.Connection, **parameters: Any) -> sqlite3.Cursor:
-        """Execute with named parameters; raises what sqlite3 raises."""
-        return connection.execute(self.sql, self._defaults | parameters)
+
+@functools.cache
+def _compiled(statement: ClauseElement) -> _Compiled:
+    return _Compiled(statement)
+
+
+def run(connection: sqlite3.Connection, statement: ClauseElement, **parameters: Any) -> sqlite3.Cursor:
+    """Execute a statement of `queries` with named parameters; raises what sqlite3 raises."""
+    compiled = _compiled(statement)
+    return connection.execute(compiled.sql, compiled.defaults | parameters)

@@ -196,8 +196,8 @@ class River(Protocol):
         """Record what is judged and end the lease. What was not handed over waits again, to be claimed from
         `opens_at` on. `upcoming` is not looked at. Raises LeaseLost."""
 
-    async def heartbeat(self, owner: str, until: int) -> None:
-        """Extend all leases of an owner."""
+    async def heartbeat(self, owner: str, chunks: Sequence[int], until: int) -> None:
+        """Extend these leases of an owner, and only these: one whose carrier failed is to lapse."""
 
     async def sweep(self, lapsed_before: int, rules: Rules, now: int) -> list[Moved]:
         """End leases that lapsed before that instant: above the mark it waits again, below it is uncertain and goes

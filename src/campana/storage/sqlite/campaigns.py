@@ -11,61 +11,13 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, func, insert, select, update
 
 from campana.domain.campaign import Campaign, content_changed, media_enabled
 from campana.domain.delivery import Medium
-from campana.storage.compiled import Compiled
+from campana.storage.compiled import run
+from campana.storage.queries import campaigns as queries
 from campana.storage.sqlite.database import Database
 from campana.storage.store import CampaignRow, Conflict
-from campana.storage.tables import accounts, campaigns, contents, lanes, users
-
-_COLUMNS = (
-    campaigns.c.number,
-    campaigns.c.version,
-    campaigns.c.account,
-    campaigns.c.owner,
-    users.c.role,
-    campaigns.c.revision,
-    campaigns.c.deleted_at,
-    campaigns.c.contacts,
-    accounts.c.id,
-    accounts.c.time_zone,
-    campaigns.c.body,
-)
-_joined = (
-    select(*_COLUMNS)
-    .join_from(campaigns, users, campaigns.c.owner == users.c.number)
-    .join(accounts, campaigns.c.account == accounts.c.number)
-)
-_alive = campaigns.c.deleted_at.is_(None)
-_find = Compiled(
-    _joined.where(campaigns.c.account == bindparam("account"), campaigns.c.guid == bindparam("guid"), _alive)
-)
-_find_number = Compiled(_joined.where(campaigns.c.number == bindparam("number")))
-_count = Compiled(
-    select(func.count()).select_from(campaigns).where(campaigns.c.account == bindparam("account"), _alive)
-)
-_list = Compiled(_joined.where(campaigns.c.account == bindparam("account"), _alive).order_by(campaigns.c.number))
-_add = Compiled(insert(campaigns))
-_add_content = Compiled(insert(contents))
-_add_lane = Compiled(insert(lanes))
-_replace = Compiled(
-    update(campaigns)
-    .where(campaigns.c.number == bindparam("campaign"))
-    .values(
-        revision=bindparam("to_revision"),
-        version=bindparam("to_version"),
-        is_paused=bindparam("paused"),
-        media=bindparam("media_bits"),
-        body=bindparam("to_body"),
-    )
-)
-_delete = Compiled(
-    update(campaigns)
-    .where(campaigns.c.number == bindparam("campaign"), _alive)
-    .values(deleted_at=bindparam("at"), version=campaigns.c.version + 1)
-)
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Campaign).decode
@@ -110,7 +62,7 @@ class CampaignReader:
 
     def find_number(self, connection: sqlite3.Connection, number: int) -> CampaignRow | None:
         """Also a deleted one; for use inside a transaction."""
-        columns = _find_number(connection, number=number).fetchone()
+        columns = run(connection, queries.find_number, number=number).fetchone()
         return self.row(columns) if columns else None
 
 
@@ -126,11 +78,12 @@ class SqliteCampaigns:
         kept = replace(campaign, created_at=at)
 
         def work(connection: sqlite3.Connection) -> int:
-            if _find(connection, account=account, guid=campaign.guid).fetchone():
+            if run(connection, queries.find, account=account, guid=campaign.guid).fetchone():
                 raise Conflict("campaign")
             row = {"account": account, "owner": owner, "guid": campaign.guid, "created_at": at}
-            number = _add(
+            number = run(
                 connection,
+                queries.add,
                 number=None,
                 deleted_at=None,
                 revision=1,
@@ -144,14 +97,24 @@ class SqliteCampaigns:
             assert number is not None  # an INSERT of one row has one
             _freeze(connection, number, 1, kept)
             for medium in Medium:
-                _add_lane(connection, campaign=number, medium=medium, account=account, planned=0, cancelled=None)
+                run(
+                    connection,
+                    queries.add_lane,
+                    campaign=number,
+                    medium=medium,
+                    account=account,
+                    planned=0,
+                    cancelled=None,
+                )
             return number
 
         return self._must_find(await self._database.write(work))
 
     async def find(self, account: int, guid: str) -> CampaignRow | None:
         """One that is not deleted."""
-        columns = self._database.look(lambda connection: _find(connection, account=account, guid=guid).fetchone())
+        columns = self._database.look(
+            lambda connection: run(connection, queries.find, account=account, guid=guid).fetchone()
+        )
         return self._reader.row(columns) if columns else None
 
     async def find_number(self, number: int) -> CampaignRow | None:
@@ -160,12 +123,14 @@ class SqliteCampaigns:
 
     async def count(self, account: int) -> int:
         """How many of the account are not deleted, ended ones included."""
-        found: int = self._database.look(lambda connection: _count(connection, account=account).fetchone()[0])
+        found: int = self._database.look(
+            lambda connection: run(connection, queries.count, account=account).fetchone()[0]
+        )
         return found
 
     async def list(self, account: int) -> list[CampaignRow]:
         """All that are not deleted, oldest first."""
-        rows = await self._database.read(lambda connection: _list(connection, account=account).fetchall())
+        rows = await self._database.read(lambda connection: run(connection, queries.list, account=account).fetchall())
         return [self._reader.row(columns) for columns in rows]
 
     async def replace(self, number: int, campaign: Campaign, at: int) -> CampaignRow | None:
@@ -180,8 +145,9 @@ class SqliteCampaigns:
             if content_changed(old.campaign, new):
                 revision += 1
                 _freeze(connection, number, revision, new)
-            _replace(
+            run(
                 connection,
+                queries.replace,
                 campaign=number,
                 to_revision=revision,
                 to_version=old.version + 1,
@@ -195,7 +161,9 @@ class SqliteCampaigns:
 
     async def delete(self, number: int, at: int) -> bool:
         """Gone from every answer at once; what waits is cancelled by the engine's sweep."""
-        changed = await self._database.write(lambda connection: _delete(connection, campaign=number, at=at).rowcount)
+        changed = await self._database.write(
+            lambda connection: run(connection, queries.mark_deleted, campaign=number, at=at).rowcount
+        )
         return changed > 0
 
     def _must_find(self, number: int) -> CampaignRow:
@@ -207,4 +175,4 @@ class SqliteCampaigns:
 def _freeze(connection: sqlite3.Connection, number: int, revision: int, campaign: Campaign) -> None:
     """Keep what the campaign says under its revision."""
     body = _encode({"sms": campaign.sms, "voice": campaign.voice, "email": campaign.email}).decode()
-    _add_content(connection, campaign=number, revision=revision, body=body)
+    run(connection, queries.add_content, campaign=number, revision=revision, body=body)

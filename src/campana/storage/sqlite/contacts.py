@@ -10,120 +10,24 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import and_, bindparam, case, delete, insert, select, update
 
 from campana.domain.contact import Admitted, EditPlanner, MediumState, ReplaceMedium
 from campana.domain.delivery import Medium, Status
-from campana.domain.outcome import DeliveryCode
-from campana.storage.compiled import Compiled, among
+from campana.storage.compiled import run
+from campana.storage.queries import contacts as queries
 from campana.storage.sqlite.database import Database
+from campana.storage.sqlite.recording import list_due
 from campana.storage.store import Conflict, ContactLine, NewContact
 from campana.storage.tables import (
     CONTACT_BITS,
-    campaigns,
-    chunks,
     contact_id,
-    contacts,
-    deliveries,
     delivery_id,
-    due,
-    lanes,
     number_of,
 )
 
 PAGE = 2_000
 """Contacts in one page of a list: some 0.5 MB in memory."""
 
-_alive = contacts.c.deleted_at.is_(None)
-_campaign = Compiled(
-    select(campaigns.c.contacts, campaigns.c.deleted_at).where(campaigns.c.number == bindparam("campaign"))
-)
-_count_up = Compiled(
-    update(campaigns).where(campaigns.c.number == bindparam("campaign")).values(contacts=bindparam("to"))
-)
-_find = Compiled(
-    select(contacts.c.id).where(
-        contacts.c.campaign == bindparam("campaign"), contacts.c.guid == bindparam("guid"), _alive
-    )
-)
-_states = Compiled(
-    select(
-        deliveries.c.id,
-        deliveries.c.destination,
-        deliveries.c.text,
-        deliveries.c.status,
-        deliveries.c.last_error,
-        deliveries.c.attempts_left,
-    ).where(among(deliveries.c.id, [bindparam("sms"), bindparam("voice"), bindparam("email")]))
-)
-_edit = Compiled(
-    update(deliveries)
-    .where(deliveries.c.id == bindparam("delivery"))
-    .values(
-        destination=bindparam("to_destination"),
-        dial=bindparam("to_dial"),
-        text=bindparam("to_text"),
-        attempts_left=bindparam("to_attempts"),
-    )
-)
-_restart = Compiled(
-    update(deliveries)
-    .where(deliveries.c.id == bindparam("delivery"))
-    .values(
-        destination=bindparam("to_destination"),
-        dial=bindparam("to_dial"),
-        text=bindparam("to_text"),
-        attempts_left=bindparam("to_attempts"),
-        status=bindparam("to_status"),
-        last_error=0,
-        revision=None,
-        due_at=bindparam("at"),
-    )
-)
-_add_delivery = Compiled(insert(deliveries))
-_planned = Compiled(
-    select(lanes.c.planned).where(lanes.c.campaign == bindparam("campaign"), lanes.c.medium == bindparam("medium"))
-)
-_add_due = Compiled(insert(due).prefix_with("OR IGNORE", dialect="sqlite"))
-_delete = Compiled(update(contacts).where(contacts.c.id == bindparam("contact")).values(deleted_at=bindparam("at")))
-_not_handed_over = (
-    select(chunks.c.id)
-    .where(
-        chunks.c.campaign == bindparam("campaign"),
-        chunks.c.medium == bindparam("medium"),
-        chunks.c.owner.is_not(None),
-        chunks.c.first <= deliveries.c.id,
-        chunks.c.last >= deliveries.c.id,
-        chunks.c.mark >= deliveries.c.id,
-    )
-    .exists()
-)
-_cancel = Compiled(
-    update(deliveries)
-    .where(
-        deliveries.c.id == bindparam("delivery"),
-        among(deliveries.c.status, [Status.PENDING, Status.SENDING, Status.WAITING_FOR_RETRY]),
-    )
-    .values(
-        attempts_left=0,
-        status=case(
-            (and_(deliveries.c.status == Status.SENDING, _not_handed_over), deliveries.c.status),
-            else_=int(Status.CANCELLED),
-        ),
-        last_error=case(
-            (and_(deliveries.c.status == Status.SENDING, _not_handed_over), deliveries.c.last_error),
-            else_=int(DeliveryCode.CANCELLED),
-        ),
-    )
-)
-_no_more = Compiled(update(deliveries).where(deliveries.c.id == bindparam("delivery")).values(attempts_left=0))
-_forget_due = Compiled(
-    delete(due).where(
-        due.c.campaign == bindparam("campaign"),
-        due.c.medium == bindparam("medium"),
-        due.c.delivery == bindparam("delivery"),
-    )
-)
 
 # Dialect twins: one statement for many rows, its values as one JSON text. The rows are then read and written in one
 # call of the driver, which needs Python's lock once and leaves it to the event loop meanwhile.
@@ -197,7 +101,7 @@ class SqliteContacts:
         """Read, let `plan` decide, store its decision: one transaction. False where there is no such contact."""
 
         def work(connection: sqlite3.Connection) -> bool:
-            found = _find(connection, campaign=campaign, guid=guid).fetchone()
+            found = run(connection, queries.find, campaign=campaign, guid=guid).fetchone()
             if found is None:
                 return False
             number = number_of(found[0])
@@ -213,16 +117,16 @@ class SqliteContacts:
         """Gone from every answer; what waits of it is cancelled. False where there is no such contact."""
 
         def work(connection: sqlite3.Connection) -> bool:
-            found = _find(connection, campaign=campaign, guid=guid).fetchone()
+            found = run(connection, queries.find, campaign=campaign, guid=guid).fetchone()
             if found is None:
                 return False
-            _delete(connection, contact=found[0], at=at)
+            run(connection, queries.mark_deleted, contact=found[0], at=at)
             for medium in Medium:
                 place = {"campaign": campaign, "medium": int(medium)}
                 delivery = delivery_id(campaign, medium, number_of(found[0]))
-                _cancel(connection, delivery=delivery, **place)
-                _no_more(connection, delivery=delivery)
-                _forget_due(connection, delivery=delivery, **place)
+                run(connection, queries.cancel, delivery=delivery, **place)
+                run(connection, queries.no_more, delivery=delivery)
+                run(connection, queries.forget_due, delivery=delivery, **place)
             return True
 
         return await self._database.write(work)
@@ -299,7 +203,7 @@ def _number(
     numbers: list[int] = []
     for index, contact in enumerate(new):
         if contact.campaign not in counters:
-            row = _campaign(connection, campaign=contact.campaign).fetchone()
+            row = run(connection, queries.counter, campaign=contact.campaign).fetchone()
             counters[contact.campaign] = None if row is None or row[1] is not None else row[0]
         count = counters[contact.campaign]
         if count is None:
@@ -310,7 +214,7 @@ def _number(
         numbers.append(count + 1)
     for campaign, count in counters.items():
         if count is not None:
-            _count_up(connection, campaign=campaign, to=count)
+            run(connection, queries.count_up, campaign=campaign, to=count)
     return numbers
 
 
@@ -328,7 +232,9 @@ def _delivery(campaign: int, number: int, medium: Admitted) -> tuple[int, int, i
 
 def _read_states(connection: sqlite3.Connection, campaign: int, number: int) -> list[MediumState]:
     ids = {medium: delivery_id(campaign, medium, number) for medium in Medium}
-    rows = _states(connection, sms=ids[Medium.SMS], voice=ids[Medium.VOICE], email=ids[Medium.EMAIL]).fetchall()
+    rows = run(
+        connection, queries.states, sms=ids[Medium.SMS], voice=ids[Medium.VOICE], email=ids[Medium.EMAIL]
+    ).fetchall()
     of_id = {id_: medium for medium, id_ in ids.items()}
     return [MediumState(of_id[row[0]], *row[1:]) for row in rows]
 
@@ -348,16 +254,16 @@ def _store_change(connection: sqlite3.Connection, edit: _Edit, change: ReplaceMe
     status = int(Status.DO_NOT_TRY if change.dial is None else Status.PENDING)
     if not known:
         fresh = {"status": status, "last_error": 0, "tries": 0, "revision": None, "due_at": edit.at}
-        _add_delivery(connection, id=delivery, attempts_left=change.attempts_left, **fresh, **values)
+        run(connection, queries.add_delivery, id=delivery, attempts_left=change.attempts_left, **fresh, **values)
     else:
         named = {f"to_{name}": value for name, value in values.items()} | {"to_attempts": change.attempts_left}
         if not change.restart:
-            _edit(connection, delivery=delivery, **named)
+            run(connection, queries.edit, delivery=delivery, **named)
             return
-        _restart(connection, delivery=delivery, to_status=status, at=edit.at, **named)
+        run(connection, queries.restart, delivery=delivery, to_status=status, at=edit.at, **named)
     if change.dial is None:
         return
     place = {"campaign": edit.campaign, "medium": int(change.medium)}
-    planned = _planned(connection, **place).fetchone()
+    planned = run(connection, queries.planned, **place).fetchone()
     if planned and edit.number <= planned[0]:
-        _add_due(connection, at=edit.at, delivery=delivery, **place)
+        list_due(connection, [(edit.campaign, int(change.medium), edit.at, delivery)])

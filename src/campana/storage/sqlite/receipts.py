@@ -10,26 +10,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import and_, bindparam, delete, insert, select, update
 
 from campana.domain.delivery import Medium, Status, may_move
 from campana.domain.message import IncomingMessage
 from campana.domain.outcome import Change, DeliveryCode, Receipt, ReceiptState
 from campana.domain.retry import Tried, decide_missing_receipt, decide_receipt
-from campana.storage.compiled import Compiled
+from campana.storage.compiled import run
+from campana.storage.queries import receipts as queries
 from campana.storage.river import Handover, KeptMessage, LateAnswer, Moved, Rules
 from campana.storage.sqlite.campaigns import CampaignReader
 from campana.storage.sqlite.database import Database
 from campana.storage.sqlite.recording import LateMove, after_deletion, move, pack
 from campana.storage.tables import (
-    CONTACT_BITS,
-    MEDIUM_BITS,
-    attempts,
     campaign_of,
-    deliveries,
-    early_receipts,
-    handovers,
-    incoming,
     medium_of,
 )
 
@@ -37,54 +30,6 @@ A_SEGMENT_FAILED = -1
 """In place of the count of open segments: the attempt has failed, whatever the other segments' receipts say."""
 SETTLED_AT_ONCE = 500
 
-_add_early = Compiled(insert(early_receipts))
-_drop_early = Compiled(delete(early_receipts).where(early_receipts.c.id == bindparam("early")))
-_purge_early = Compiled(delete(early_receipts).where(early_receipts.c.at < bindparam("before")))
-_overdue = Compiled(
-    select(
-        handovers.c.id,
-        handovers.c.route,
-        handovers.c.carrier_id,
-        handovers.c.delivery,
-        handovers.c.attempt,
-        handovers.c.at,
-        attempts.c.at,
-        deliveries.c.dial,
-        deliveries.c.revision,
-    )
-    .join_from(handovers, deliveries, deliveries.c.id == handovers.c.delivery)
-    .join(attempts, and_(attempts.c.delivery == handovers.c.delivery, attempts.c.attempt == handovers.c.attempt))
-    .where(handovers.c.route == bindparam("route"), handovers.c.at < bindparam("before"))
-    .order_by(handovers.c.id)
-    .limit(bindparam("most"))
-)
-_postpone = Compiled(update(handovers).where(handovers.c.id == bindparam("handover")).values(at=bindparam("to_at")))
-_add_incoming = Compiled(insert(incoming))
-_messages = Compiled(
-    select(
-        incoming.c.id,
-        incoming.c.at,
-        incoming.c.route,
-        incoming.c.medium,
-        incoming.c.source,
-        incoming.c.destination,
-        incoming.c.text,
-        incoming.c.delivery,
-    )
-    .where(incoming.c.id > bindparam("after"))
-    .order_by(incoming.c.id)
-    .limit(bindparam("most"))
-)
-_last_sent_to = Compiled(
-    select(deliveries.c.id)
-    .join_from(deliveries, attempts, attempts.c.delivery == deliveries.c.id)
-    .where(
-        deliveries.c.dial == bindparam("dial"),
-        deliveries.c.id.op(">>")(CONTACT_BITS).op("&")((1 << MEDIUM_BITS) - 1) == bindparam("medium"),
-    )
-    .order_by(attempts.c.at.desc())
-    .limit(1)
-)
 
 # Dialect twins: a batch as one JSON text.
 _STANDING = """h.delivery, h.attempt, d.status, d.attempts_left, d.tries, coalesce(a.parts_open, 1)"""
@@ -169,7 +114,7 @@ class SqliteReceipts:
             if batch:
                 moved = self._apply(connection, batch, _match(connection, batch), _Batch(rules, now, {}, {}, set(), []))
             for early, _ in found:
-                _drop_early(connection, early=early)
+                run(connection, queries.drop_early, early=early)
             left = connection.execute("SELECT count(*) FROM early_receipts").fetchone()[0]
             return LateAnswer(moved, left)
 
@@ -177,18 +122,20 @@ class SqliteReceipts:
 
     async def purge_early(self, before: int) -> None:
         """Forget stored receipts that belong to nothing."""
-        await self._database.write(lambda connection: _purge_early(connection, before=before).rowcount)
+        await self._database.write(lambda connection: run(connection, queries.purge_early, before=before).rowcount)
 
     async def overdue(self, route: str, before: int, limit: int) -> list[Handover]:
         """Messages of which no final receipt came, oldest first."""
         rows = await self._database.read(
-            lambda connection: _overdue(connection, route=route, before=before, most=limit).fetchall()
+            lambda connection: run(connection, queries.overdue, route=route, before=before, most=limit).fetchall()
         )
         return [Handover(*row) for row in rows]
 
     async def postpone(self, handover: Handover, now: int) -> None:
         """Ask again later."""
-        await self._database.write(lambda connection: _postpone(connection, handover=handover.id, to_at=now).rowcount)
+        await self._database.write(
+            lambda connection: run(connection, queries.postpone, handover=handover.id, to_at=now).rowcount
+        )
 
     async def missing(self, handover: Handover, rules: Rules, now: int) -> LateAnswer:
         """It is uncertain and goes by the rule."""
@@ -208,9 +155,10 @@ class SqliteReceipts:
         """Keep a message with the delivery that last went to its source."""
 
         def work(connection: sqlite3.Connection) -> None:
-            last = _last_sent_to(connection, dial=message.source, medium=int(message.medium)).fetchone()
-            _add_incoming(
+            last = run(connection, queries.last_sent_to, dial=message.source, medium=int(message.medium)).fetchone()
+            run(
                 connection,
+                queries.add_incoming,
                 id=None,
                 at=message.at,
                 route=message.route,
@@ -225,7 +173,9 @@ class SqliteReceipts:
 
     async def messages(self, after: int = 0, limit: int = 100) -> list[KeptMessage]:
         """In the order in which they came."""
-        rows = await self._database.read(lambda connection: _messages(connection, after=after, most=limit).fetchall())
+        rows = await self._database.read(
+            lambda connection: run(connection, queries.messages, after=after, most=limit).fetchall()
+        )
         return [KeptMessage(row[0], row[1], row[2], Medium(row[3]), *row[4:]) for row in rows]
 
     def _apply(
@@ -308,4 +258,4 @@ def _match(connection: sqlite3.Connection, batch: Sequence[Receipt]) -> dict[int
 def _keep_early(connection: sqlite3.Connection, receipt: Receipt, now: int) -> None:
     body = _encode(receipt).decode()
     for carrier_id in receipt.carrier_ids:
-        _add_early(connection, id=None, route=receipt.route, carrier_id=carrier_id, at=now, body=body)
+        run(connection, queries.add_early, id=None, route=receipt.route, carrier_id=carrier_id, at=now, body=body)

@@ -124,7 +124,12 @@ def add_due(connection: sqlite3.Connection, changes: Sequence[tuple[int, Change]
         if change.status is Status.WAITING_FOR_RETRY and change.retry_at is not None
     ]
     if rows:
-        connection.execute(_ADD_DUE, {"rows": pack(rows)})
+        list_due(connection, rows)
+
+
+def list_due(connection: sqlite3.Connection, rows: Sequence[tuple[int, int, int, int]]) -> None:
+    """Put deliveries on the list of their moment: rows of campaign, medium, instant, delivery."""
+    connection.execute(_ADD_DUE, {"rows": pack(rows)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
-from sqlalchemy import and_, bindparam, delete, exists, func, insert, or_, select, update
 
 from campana.domain.campaign import EmailSettings, SmsSettings, VoiceSettings
 from campana.domain.delivery import Medium, Status
 from campana.domain.message import Content
 from campana.domain.outcome import DeliveryCode
 from campana.domain.retry import Fate, Tried, decide
-from campana.storage.compiled import Compiled, among
+from campana.storage.compiled import run
+from campana.storage.queries import river as queries
 from campana.storage.river import (
     ClaimedDelivery,
     ClaimQuery,
@@ -34,13 +34,7 @@ from campana.storage.sqlite.campaigns import CampaignReader
 from campana.storage.sqlite.database import Database
 from campana.storage.sqlite.recording import after_deletion, pack, record
 from campana.storage.tables import (
-    campaigns,
-    chunks,
-    contents,
-    deliveries,
     delivery_id,
-    due,
-    lanes,
     number_of,
 )
 
@@ -49,139 +43,6 @@ SWEPT_AT_ONCE = 50
 CANCELLED_AT_ONCE = 20_000
 """Contact numbers that the sweep of a deleted campaign passes in one transaction."""
 
-_place = (due.c.campaign == bindparam("campaign"), due.c.medium == bindparam("medium"))
-_waiting = (
-    select(chunks.c.campaign, chunks.c.medium, func.count().label("waiting"))
-    .where(chunks.c.owner.is_(None))
-    .group_by(chunks.c.campaign, chunks.c.medium)
-    .subquery()
-)
-_next_due = (
-    select(func.min(due.c.at))
-    .where(due.c.campaign == lanes.c.campaign, due.c.medium == lanes.c.medium)
-    .scalar_subquery()
-)
-_all_lanes = (
-    select(
-        lanes.c.campaign,
-        lanes.c.medium,
-        lanes.c.account,
-        campaigns.c.contacts - lanes.c.planned,
-        _next_due,
-        func.coalesce(_waiting.c.waiting, 0),
-    )
-    .join_from(lanes, campaigns, campaigns.c.number == lanes.c.campaign)
-    .outerjoin(_waiting, and_(_waiting.c.campaign == lanes.c.campaign, _waiting.c.medium == lanes.c.medium))
-    .where(
-        campaigns.c.deleted_at.is_(None),
-        campaigns.c.media.op(">>")(lanes.c.medium).op("&")(1) == 1,
-        or_(
-            campaigns.c.contacts > lanes.c.planned,
-            _waiting.c.waiting > 0,
-            exists().where(due.c.campaign == lanes.c.campaign, due.c.medium == lanes.c.medium),
-        ),
-    )
-)
-_lanes = Compiled(_all_lanes)
-_lanes_of = Compiled(_all_lanes.where(lanes.c.campaign == bindparam("campaign")))
-_lane = Compiled(
-    select(lanes.c.planned, campaigns.c.contacts)
-    .join_from(lanes, campaigns, campaigns.c.number == lanes.c.campaign)
-    .where(lanes.c.campaign == bindparam("campaign"), lanes.c.medium == bindparam("medium"))
-)
-_set_planned = Compiled(
-    update(lanes)
-    .where(lanes.c.campaign == bindparam("of_campaign"), lanes.c.medium == bindparam("of_medium"))
-    .values(planned=bindparam("to"))
-)
-_add_chunk = Compiled(insert(chunks))
-_gate = Compiled(
-    update(chunks)
-    .where(
-        chunks.c.campaign == bindparam("of_campaign"),
-        chunks.c.medium == bindparam("of_medium"),
-        chunks.c.owner.is_(None),
-    )
-    .values(opens_at=bindparam("to_opens"), closes_at=bindparam("to_closes"))
-)
-_lease = Compiled(
-    update(chunks)
-    .where(chunks.c.id == bindparam("chunk"))
-    .values(
-        owner=bindparam("to_owner"),
-        epoch=bindparam("to_epoch"),
-        lease_until=bindparam("until"),
-        mark=0,
-        ids=bindparam("to_ids"),
-    )
-)
-_mine = and_(
-    chunks.c.id == bindparam("chunk"), chunks.c.owner == bindparam("of_owner"), chunks.c.epoch == bindparam("of_epoch")
-)
-_set_mark = Compiled(update(chunks).where(_mine).values(mark=bindparam("to_mark")))
-_hold = Compiled(update(chunks).where(_mine).values(epoch=chunks.c.epoch))
-_give_back = Compiled(
-    update(chunks).where(chunks.c.id == bindparam("chunk")).values(owner=None, opens_at=bindparam("to_opens"))
-)
-_drop = Compiled(delete(chunks).where(chunks.c.id == bindparam("chunk")))
-_heartbeat = Compiled(
-    update(chunks).where(chunks.c.owner == bindparam("of_owner")).values(lease_until=bindparam("until"))
-)
-_lapsed = Compiled(
-    select(
-        chunks.c.id,
-        chunks.c.campaign,
-        chunks.c.medium,
-        chunks.c.first,
-        chunks.c.last,
-        chunks.c.ids,
-        chunks.c.mark,
-        chunks.c.opens_at,
-    )
-    .where(chunks.c.owner.is_not(None), chunks.c.lease_until < bindparam("before"))
-    .order_by(chunks.c.id)
-    .limit(SWEPT_AT_ONCE)
-)
-_deleted_at = Compiled(select(campaigns.c.deleted_at).where(campaigns.c.number == bindparam("campaign")))
-_deleted_lane = Compiled(
-    select(lanes.c.campaign, lanes.c.medium, func.coalesce(lanes.c.cancelled, 0), campaigns.c.contacts)
-    .join_from(lanes, campaigns, campaigns.c.number == lanes.c.campaign)
-    .where(campaigns.c.deleted_at.is_not(None))
-    .limit(1)
-)
-_cancel_range = Compiled(
-    update(deliveries)
-    .where(
-        deliveries.c.id > bindparam("after"),
-        deliveries.c.id <= bindparam("upto"),
-        among(deliveries.c.status, [Status.PENDING, Status.WAITING_FOR_RETRY]),
-    )
-    .values(status=int(Status.CANCELLED), last_error=int(DeliveryCode.CANCELLED))
-)
-_set_cancelled = Compiled(
-    update(lanes)
-    .where(lanes.c.campaign == bindparam("of_campaign"), lanes.c.medium == bindparam("of_medium"))
-    .values(cancelled=bindparam("to"))
-)
-_drop_lane = Compiled(
-    delete(lanes).where(lanes.c.campaign == bindparam("campaign"), lanes.c.medium == bindparam("medium"))
-)
-_drop_due = Compiled(delete(due).where(*_place))
-_drop_chunks = Compiled(
-    delete(chunks).where(
-        chunks.c.campaign == bindparam("campaign"), chunks.c.medium == bindparam("medium"), chunks.c.owner.is_(None)
-    )
-)
-_content = Compiled(
-    select(contents.c.body, campaigns.c.guid)
-    .join_from(contents, campaigns, campaigns.c.number == contents.c.campaign)
-    .where(contents.c.campaign == bindparam("campaign"), contents.c.revision == bindparam("revision"))
-)
-_oldest_due = Compiled(
-    select(chunks.c.medium, func.min(chunks.c.due_at))
-    .where(chunks.c.owner.is_(None), chunks.c.opens_at <= bindparam("now"), chunks.c.closes_at > bindparam("now"))
-    .group_by(chunks.c.medium)
-)
 
 # Dialect twins: lists as JSON, so that a chunk is read or written in one call of the driver.
 _TAKE_DUE = """
@@ -208,6 +69,9 @@ WHERE k.owner IS NULL AND k.opens_at <= :now AND k.closes_at > :now
   AND k.medium IN (SELECT value FROM json_each(:media))
   AND k.campaign * 4 + k.medium NOT IN (SELECT value FROM json_each(:excepted))
 ORDER BY k.turn, k.id LIMIT 1
+"""
+_HEARTBEAT = """
+UPDATE chunks SET lease_until = :until WHERE owner = :owner AND id IN (SELECT value FROM json_each(:chunks))
 """
 _IN_RANGE = "id BETWEEN :first AND :last"
 _IN_LIST = "id IN (SELECT value FROM json_each(:ids))"
@@ -302,9 +166,11 @@ class SqliteRiver:
     async def lanes(self, campaign: int | None = None) -> list[Lane]:
         """Lanes with something to plan or chunks that wait."""
         if campaign is not None:
-            rows = self._database.look(lambda connection: _lanes_of(connection, campaign=campaign).fetchall())
+            rows = self._database.look(
+                lambda connection: run(connection, queries.lanes_of, campaign=campaign).fetchall()
+            )
         else:
-            rows = await self._database.read(lambda connection: _lanes(connection).fetchall())
+            rows = await self._database.read(lambda connection: run(connection, queries.all_lanes).fetchall())
         return [Lane(number, Medium(medium), *rest) for number, medium, *rest in rows]
 
     async def plan(self, cuts: Sequence[Cut], now: int) -> list[int]:
@@ -314,7 +180,7 @@ class SqliteRiver:
     async def gate(self, campaign: int, medium: Medium, opens_at: int, closes_at: int) -> None:
         """Move the window of a lane's chunks that nobody has claimed."""
         values = {"of_campaign": campaign, "of_medium": int(medium), "to_opens": opens_at, "to_closes": closes_at}
-        await self._database.write(lambda connection: _gate(connection, **values).rowcount)
+        await self._database.write(lambda connection: run(connection, queries.gate, **values).rowcount)
 
     async def claim(self, query: ClaimQuery) -> Lease | None:
         """Lease the chunk whose turn is next, and set its deliveries to *sending*."""
@@ -330,7 +196,7 @@ class SqliteRiver:
         def work(connection: sqlite3.Connection) -> frozenset[int]:
             _record(connection, step)
             span = _Span.of(step.upcoming)
-            _set_mark(connection, to_mark=span.last, **_lease_key(step.lease))
+            run(connection, queries.set_mark, to_mark=span.last, **_lease_key(step.lease))
             return frozenset(_decode_ids(span.execute(connection, _withdrawn).fetchone()[0]))
 
         return await self._database.write(work)
@@ -345,9 +211,10 @@ class SqliteRiver:
 
         await self._database.write(work)
 
-    async def heartbeat(self, owner: str, until: int) -> None:
-        """Extend all leases of an owner."""
-        await self._database.write(lambda connection: _heartbeat(connection, of_owner=owner, until=until).rowcount)
+    async def heartbeat(self, owner: str, chunks: Sequence[int], until: int) -> None:
+        """Extend these leases of an owner, and only these."""
+        values = {"owner": owner, "chunks": pack(sorted(chunks)), "until": until}
+        await self._database.write(lambda connection: connection.execute(_HEARTBEAT, values).rowcount)
 
     async def sweep(self, lapsed_before: int, rules: Rules, now: int) -> list[Moved]:
         """End lapsed leases, all of them."""
@@ -367,19 +234,19 @@ class SqliteRiver:
     async def content(self, campaign: int, revision: int, medium: Medium) -> Content | None:
         """What a campaign's revision says on a medium."""
         row = self._database.look(
-            lambda connection: _content(connection, campaign=campaign, revision=revision).fetchone()
+            lambda connection: run(connection, queries.content, campaign=campaign, revision=revision).fetchone()
         )
         return _content_of(_decode_body(row[0]), medium, row[1]) if row else None
 
     async def oldest_due(self, now: int) -> dict[Medium, int]:
         """For each medium the moment since which its oldest claimable chunk waits."""
-        rows = await self._database.read(lambda connection: _oldest_due(connection, now=now).fetchall())
+        rows = await self._database.read(lambda connection: run(connection, queries.oldest_due, now=now).fetchall())
         return {Medium(medium): since for medium, since in rows}
 
     def _sweep_some(
         self, connection: sqlite3.Connection, before: int, rules: Rules, now: int
     ) -> tuple[int, list[Moved]]:
-        lapsed = _lapsed(connection, before=before).fetchall()
+        lapsed = run(connection, queries.lapsed, before=before, most=SWEPT_AT_ONCE).fetchall()
         moved: list[Moved] = []
         for chunk, number, medium, first, last, ids, mark, opens_at in lapsed:
             campaign = self._campaigns.find_number(connection, number)
@@ -407,7 +274,7 @@ def _cut(connection: sqlite3.Connection, cut: Cut, now: int) -> int:
         listed = _decode_ids(ids)
         _insert_chunk(connection, cut, _Span(listed[0], listed[-1], ids), size, now)
         return int(size)
-    lane = _lane(connection, **place).fetchone()
+    lane = run(connection, queries.lane, **place).fetchone()
     if lane is None or lane[0] >= lane[1]:
         return 0
     planned, contacts = lane
@@ -419,13 +286,14 @@ def _cut(connection: sqlite3.Connection, cut: Cut, now: int) -> int:
     if size:
         _insert_chunk(connection, cut, _Span(first, last, None), size, now)
     to = number_of(last) if size == cut.limit else contacts
-    _set_planned(connection, of_campaign=cut.campaign, of_medium=int(cut.medium), to=to)
+    run(connection, queries.set_planned, of_campaign=cut.campaign, of_medium=int(cut.medium), to=to)
     return int(size)
 
 
 def _insert_chunk(connection: sqlite3.Connection, cut: Cut, span: _Span, size: int, now: int) -> None:
-    _add_chunk(
+    run(
         connection,
+        queries.add_chunk,
         id=None,
         campaign=cut.campaign,
         medium=int(cut.medium),
@@ -459,14 +327,14 @@ def _claim_next(connection: sqlite3.Connection, query: ClaimQuery) -> Lease | No
         values = {"now": query.now, "revision": revision}
         claimed = _decode_claimed(span.execute(connection, _claim_rows, **values).fetchone()[0])
         if not claimed:
-            _drop(connection, chunk=chunk)
+            run(connection, queries.drop, chunk=chunk)
             continue
         span.execute(connection, _claim, **values)
         # From here on the chunk names exactly what it claimed, so that no other chunk's deliveries are taken for its.
         exact = _Span.of([delivery.id for delivery in claimed])
         kept = None if (exact.first, exact.last, exact.ids) == (first, last, None) else pack([d.id for d in claimed])
         leased = {"to_owner": query.owner, "to_epoch": epoch + 1, "until": query.until, "to_ids": kept}
-        _lease(connection, chunk=chunk, **leased)
+        run(connection, queries.set_lease, chunk=chunk, **leased)
         return Lease(chunk, campaign, Medium(medium), query.owner, epoch + 1, query.until, turn, closes_at, claimed)
 
 
@@ -475,7 +343,7 @@ def _lease_key(lease: Lease) -> dict[str, object]:
 
 
 def _split(connection: sqlite3.Connection, lease: Lease, groups: Sequence[Sequence[ClaimedDelivery]]) -> list[Lease]:
-    if _hold(connection, **_lease_key(lease)).rowcount == 0:
+    if run(connection, queries.hold, **_lease_key(lease)).rowcount == 0:
         raise LeaseLost
     leases = []
     for group in groups:
@@ -483,17 +351,25 @@ def _split(connection: sqlite3.Connection, lease: Lease, groups: Sequence[Sequen
         cut = Cut(lease.campaign, lease.medium, len(group), lease.turn, 0, lease.closes_at)
         _insert_chunk(connection, cut, span, len(group), 0)
         chunk = connection.execute("SELECT last_insert_rowid()").fetchone()[0]
-        _lease(connection, chunk=chunk, to_owner=lease.owner, to_epoch=1, until=lease.until, to_ids=span.ids)
+        run(
+            connection,
+            queries.set_lease,
+            chunk=chunk,
+            to_owner=lease.owner,
+            to_epoch=1,
+            until=lease.until,
+            to_ids=span.ids,
+        )
         leases.append(replace(lease, chunk=chunk, epoch=1, deliveries=list(group)))
-    _drop(connection, chunk=lease.chunk)
+    run(connection, queries.drop, chunk=lease.chunk)
     return leases
 
 
 def _record(connection: sqlite3.Connection, step: Step) -> bool:
     """Write what a lease's owner judged; tell whether its campaign is deleted. Raises LeaseLost before any change."""
-    if _hold(connection, **_lease_key(step.lease)).rowcount == 0:
+    if run(connection, queries.hold, **_lease_key(step.lease)).rowcount == 0:
         raise LeaseLost
-    deleted = _deleted_at(connection, campaign=step.lease.campaign).fetchone()[0] is not None
+    deleted = run(connection, queries.deleted_at, campaign=step.lease.campaign).fetchone()[0] is not None
     judged = step.judged
     if deleted:
         judged = [msgspec.structs.replace(one, change=after_deletion(one.change, True)) for one in judged]
@@ -514,27 +390,28 @@ class _Ending:
 def _end(connection: sqlite3.Connection, ending: _Ending) -> None:
     left = ending.span.execute(connection, _wait_again, deleted=ending.deleted).rowcount
     if left and not ending.deleted:
-        _give_back(connection, chunk=ending.chunk, to_opens=ending.opens_at)
+        run(connection, queries.give_back, chunk=ending.chunk, to_opens=ending.opens_at)
     else:
-        _drop(connection, chunk=ending.chunk)
+        run(connection, queries.drop, chunk=ending.chunk)
 
 
 def _sweep_deleted(connection: sqlite3.Connection) -> bool:
-    lane = _deleted_lane(connection).fetchone()
+    lane = run(connection, queries.deleted_lane).fetchone()
     if lane is None:
         return False
     campaign, medium, cancelled, contacts = lane
     upto = min(cancelled + CANCELLED_AT_ONCE, contacts)
-    _cancel_range(
+    run(
         connection,
+        queries.cancel_range,
         after=delivery_id(campaign, medium, cancelled),
         upto=delivery_id(campaign, medium, upto),
     )
     if upto < contacts:
-        _set_cancelled(connection, of_campaign=campaign, of_medium=medium, to=upto)
+        run(connection, queries.set_cancelled, of_campaign=campaign, of_medium=medium, to=upto)
         return True
-    for statement in (_drop_lane, _drop_due, _drop_chunks):
-        statement(connection, campaign=campaign, medium=medium)
+    for statement in (queries.drop_lane, queries.drop_due, queries.drop_chunks):
+        run(connection, statement, campaign=campaign, medium=medium)
     return True
 
 

@@ -1,0 +1,33 @@
+"""Owns the portable statements on accounts.
+
+Must not be run here: a store compiles them for its database.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, delete, insert, select, update
+
+from campana.storage.tables import accounts, sessions, users
+
+_ACCOUNT = (accounts.c.number, accounts.c.id, accounts.c.time_zone, accounts.c.region, accounts.c.created_at)
+_USER = (users.c.number, users.c.name, users.c.role, users.c.password_hash, users.c.created_at)
+USER_COLUMNS = _USER + _ACCOUNT
+"""What `user_row` takes, in its order."""
+add_account = insert(accounts)
+find_account = select(*_ACCOUNT).where(accounts.c.id_folded == bindparam("folded"))
+account = select(*_ACCOUNT).where(accounts.c.number == bindparam("number"))
+list_accounts = select(*_ACCOUNT).order_by(accounts.c.id_folded)
+add_user = insert(users)
+_of_user = select(*USER_COLUMNS).join_from(users, accounts, users.c.account == accounts.c.number)
+find_user = _of_user.where(
+    accounts.c.id_folded == bindparam("account_folded"), users.c.name_folded == bindparam("folded")
+)
+user = _of_user.where(users.c.number == bindparam("number"))
+list_users = _of_user.where(users.c.account == bindparam("account")).order_by(users.c.name_folded)
+set_password = update(users).where(users.c.number == bindparam("user")).values(password_hash=bindparam("hash"))
+rehash = (
+    update(users)
+    .where(users.c.number == bindparam("user"), users.c.password_hash == bindparam("old"))
+    .values(password_hash=bindparam("hash"))
+)
+end_sessions = delete(sessions).where(sessions.c.user == bindparam("user"))

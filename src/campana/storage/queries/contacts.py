@@ -1,0 +1,93 @@
+"""Owns the portable statements on contacts.
+
+Must not be run here: a store compiles them for its database.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import and_, bindparam, case, delete, insert, select, update
+
+from campana.domain.delivery import Status
+from campana.domain.outcome import DeliveryCode
+from campana.storage.compiled import among
+from campana.storage.tables import campaigns, chunks, contacts, deliveries, due, lanes
+
+_alive = contacts.c.deleted_at.is_(None)
+counter = select(campaigns.c.contacts, campaigns.c.deleted_at).where(campaigns.c.number == bindparam("campaign"))
+count_up = update(campaigns).where(campaigns.c.number == bindparam("campaign")).values(contacts=bindparam("to"))
+find = select(contacts.c.id).where(
+    contacts.c.campaign == bindparam("campaign"), contacts.c.guid == bindparam("guid"), _alive
+)
+states = select(
+    deliveries.c.id,
+    deliveries.c.destination,
+    deliveries.c.text,
+    deliveries.c.status,
+    deliveries.c.last_error,
+    deliveries.c.attempts_left,
+).where(among(deliveries.c.id, [bindparam("sms"), bindparam("voice"), bindparam("email")]))
+edit = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("delivery"))
+    .values(
+        destination=bindparam("to_destination"),
+        dial=bindparam("to_dial"),
+        text=bindparam("to_text"),
+        attempts_left=bindparam("to_attempts"),
+    )
+)
+restart = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("delivery"))
+    .values(
+        destination=bindparam("to_destination"),
+        dial=bindparam("to_dial"),
+        text=bindparam("to_text"),
+        attempts_left=bindparam("to_attempts"),
+        status=bindparam("to_status"),
+        last_error=0,
+        revision=None,
+        due_at=bindparam("at"),
+    )
+)
+add_delivery = insert(deliveries)
+planned = select(lanes.c.planned).where(
+    lanes.c.campaign == bindparam("campaign"), lanes.c.medium == bindparam("medium")
+)
+mark_deleted = update(contacts).where(contacts.c.id == bindparam("contact")).values(deleted_at=bindparam("at"))
+_not_handed_over = (
+    select(chunks.c.id)
+    .where(
+        chunks.c.campaign == bindparam("campaign"),
+        chunks.c.medium == bindparam("medium"),
+        chunks.c.owner.is_not(None),
+        chunks.c.first <= deliveries.c.id,
+        chunks.c.last >= deliveries.c.id,
+        chunks.c.mark >= deliveries.c.id,
+    )
+    .exists()
+)
+cancel = (
+    update(deliveries)
+    .where(
+        deliveries.c.id == bindparam("delivery"),
+        among(deliveries.c.status, [Status.PENDING, Status.SENDING, Status.WAITING_FOR_RETRY]),
+    )
+    .values(
+        attempts_left=0,
+        status=case(
+            (and_(deliveries.c.status == Status.SENDING, _not_handed_over), deliveries.c.status),
+            else_=int(Status.CANCELLED),
+        ),
+        last_error=case(
+            (and_(deliveries.c.status == Status.SENDING, _not_handed_over), deliveries.c.last_error),
+            else_=int(DeliveryCode.CANCELLED),
+        ),
+    )
+)
+no_more = update(deliveries).where(deliveries.c.id == bindparam("delivery")).values(attempts_left=0)
+forget_due = delete(due).where(
+    due.c.campaign == bindparam("campaign"),
+    due.c.medium == bindparam("medium"),
+    due.c.delivery == bindparam("delivery"),
+)

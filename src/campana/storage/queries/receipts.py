@@ -1,0 +1,59 @@
+"""Owns the portable statements on receipts.
+
+Must not be run here: a store compiles them for its database.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import and_, bindparam, delete, insert, select, update
+
+from campana.storage.tables import CONTACT_BITS, MEDIUM_BITS, attempts, deliveries, early_receipts, handovers, incoming
+
+add_early = insert(early_receipts)
+drop_early = delete(early_receipts).where(early_receipts.c.id == bindparam("early"))
+purge_early = delete(early_receipts).where(early_receipts.c.at < bindparam("before"))
+overdue = (
+    select(
+        handovers.c.id,
+        handovers.c.route,
+        handovers.c.carrier_id,
+        handovers.c.delivery,
+        handovers.c.attempt,
+        handovers.c.at,
+        attempts.c.at,
+        deliveries.c.dial,
+        deliveries.c.revision,
+    )
+    .join_from(handovers, deliveries, deliveries.c.id == handovers.c.delivery)
+    .join(attempts, and_(attempts.c.delivery == handovers.c.delivery, attempts.c.attempt == handovers.c.attempt))
+    .where(handovers.c.route == bindparam("route"), handovers.c.at < bindparam("before"))
+    .order_by(handovers.c.id)
+    .limit(bindparam("most"))
+)
+postpone = update(handovers).where(handovers.c.id == bindparam("handover")).values(at=bindparam("to_at"))
+add_incoming = insert(incoming)
+messages = (
+    select(
+        incoming.c.id,
+        incoming.c.at,
+        incoming.c.route,
+        incoming.c.medium,
+        incoming.c.source,
+        incoming.c.destination,
+        incoming.c.text,
+        incoming.c.delivery,
+    )
+    .where(incoming.c.id > bindparam("after"))
+    .order_by(incoming.c.id)
+    .limit(bindparam("most"))
+)
+last_sent_to = (
+    select(deliveries.c.id)
+    .join_from(deliveries, attempts, attempts.c.delivery == deliveries.c.id)
+    .where(
+        deliveries.c.dial == bindparam("dial"),
+        deliveries.c.id.op(">>")(CONTACT_BITS).op("&")((1 << MEDIUM_BITS) - 1) == bindparam("medium"),
+    )
+    .order_by(attempts.c.at.desc())
+    .limit(1)
+)
