@@ -97,6 +97,8 @@ class SmscSimulator:
         self.phones = Phones(options.get("keep", 10_000), on_message)
         self.links: set[SmscLink] = set()
         """The connections that stand, bound or not."""
+        self.receiver_bound = asyncio.Event()
+        """Set by a connection that is bound to receive."""
         self._keep = options.get("keep", 10_000)
         self._clock = clock or _wall_clock
         self._journal = Journal(journal) if journal else None
@@ -174,9 +176,16 @@ class SmscSimulator:
                 header = bytes((5, 0, 3, self._mo_reference, len(plan.parts), number))
                 message.short_message = header + octets
             deliveries.append(Delivery(pack_short_message(message), loop.create_future()))
-        account = next((link.account for link in self.links if link.account), None) or self.account("")
-        account.put(deliveries)
+        (await self._listening_account()).put(deliveries)
         return [await delivery.done for delivery in deliveries if delivery.done is not None]
+
+    async def _listening_account(self) -> Account:
+        while True:
+            for link in self.links:
+                if link.receives and link.account is not None:
+                    return link.account
+            self.receiver_bound.clear()
+            await self.receiver_bound.wait()
 
     # --- what its links ask of it --------------------------------------------------------------------------------
 

@@ -37,6 +37,11 @@ class SmscLink(asyncio.Protocol):
         """The client's account, once bound."""
         self.unanswered: dict[int, Delivery] = {}
 
+    @property
+    def receives(self) -> bool:
+        """Whether it was bound to receive."""
+        return self.bound in (pdu.BIND_TRANSCEIVER, pdu.BIND_RECEIVER)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client connected."""
         self._transport = cast("asyncio.Transport", transport)
@@ -120,8 +125,9 @@ class SmscLink(asyncio.Protocol):
             return
         self.bound = command
         self.account = self._smsc.account(system_id)
-        if command != pdu.BIND_TRANSMITTER:
+        if self.receives:
             self.account.join(self)
+            self._smsc.receiver_bound.set()
 
     def _query(self, sequence: int, body: bytes) -> None:
         try:
