@@ -311,7 +311,12 @@ def test_a_defect_is_told_without_a_traceback_unless_asked_for(
 
 
 def test_version_and_help(run) -> None:
-    assert re.fullmatch(r"campana \d+\.\d+\.\d+\S*\n", run("--version", config=None).out)
+    printed = run("--version", config=None).out
+    assert re.fullmatch(r"campana \d+\.\d+\.\d+\S*\n", printed)
+    as_module = subprocess.run(
+        [sys.executable, "-m", "campana", "--version"], capture_output=True, check=True, text=True
+    )
+    assert as_module.stdout == printed
     helped = run("--help", config=None)
     assert helped.code == 0
     assert all(word in helped.out for word in ("serve", "account", "user", "routes", "db", "config"))

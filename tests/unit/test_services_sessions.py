@@ -245,6 +245,19 @@ async def test_a_stop_writes_the_last_use_and_a_crash_costs_15_seconds_at_most(t
         assert await is_alive(kit, token)
 
 
+async def test_only_so_many_uses_are_remembered_and_none_is_lost(tmp_path: Path) -> None:
+    async with open_kit(tmp_path, ServiceOptions(sessions=SessionOptions(remembered=2))) as kit:
+        await kit.user("acme", "ann")
+        tokens = [await opened(kit) for _ in range(5)]
+        kit.clock.pass_(10 * SECOND)
+        for token in tokens:
+            assert await is_alive(kit, token)
+        written = [last_used(tmp_path, token) for token in tokens]
+        assert written == [kit.clock.now] * 3 + [kit.clock.now - 10 * SECOND] * 2
+        kit.clock.pass_(20 * MINUTE - 1)
+        assert [await is_alive(kit, token) for token in tokens] == [True] * 5
+
+
 async def test_purging_forgets_what_is_past_and_nothing_else(kit: Kit, tmp_path: Path) -> None:
     old = await opened(kit)
     await code_of(kit, "acme", "ann", "wrong")

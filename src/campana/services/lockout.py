@@ -44,7 +44,10 @@ class Lockout:
     the failures between are kept in memory, so that the span slides; after a restart they count as the first.
     """
 
-    def __init__(self, sessions: Sessions, limit: int, span: int, clock: Clock) -> None:
+    def __init__(
+        self, sessions: Sessions, limit: int, span: int, clock: Clock, remembered: int = REMEMBERED_KEYS
+    ) -> None:
+        self._remembered = remembered
         self._sessions = sessions
         self._limit = limit
         self._span = span
@@ -86,6 +89,6 @@ class Lockout:
         recent = [moment for moment in known if moment > now - self._span]
         self._moments[key] = recent
         self._moments.move_to_end(key)
-        if len(self._moments) > REMEMBERED_KEYS:
+        if len(self._moments) > self._remembered:
             self._moments.popitem(last=False)
         return recent

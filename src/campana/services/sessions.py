@@ -28,8 +28,6 @@ TOKEN_BYTES = 32
 WRITE_EVERY = 15 * SECOND
 """How often a session in steady use is written: after a crash it may end that much too early, never too late."""
 
-REMEMBERED_SESSIONS = 100_000
-
 log = structlog.get_logger(__name__)
 
 
@@ -43,6 +41,8 @@ class SessionOptions:
     lock: int = 15 * MINUTE
     openings: int = 258
     """Log-ins that may be at work or wait at a time; more are told to try again."""
+    remembered: int = 100_000
+    """Sessions whose exact last use is kept in memory."""
 
 
 @dataclass(slots=True)
@@ -115,7 +115,7 @@ class SessionService:
         self._uses.move_to_end(digest)
         if now - use.written >= WRITE_EVERY:
             await self._write(digest, use)
-        if len(self._uses) > REMEMBERED_SESSIONS:
+        if len(self._uses) > self._options.remembered:
             await self._write(*self._uses.popitem(last=False))
         return Principal(row.user, agent or row.user.role == Role.AGENT)
 
