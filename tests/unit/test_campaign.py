@@ -79,6 +79,8 @@ ACCEPTED: list[tuple[str, dict[str, Any]]] = [
     ("an endpoint", {"progress_endpoint": "https://progress.example.test/hook?a=1&b=2"}),
     ("a blank endpoint", {"progress_endpoint": "  "}),
     ("shared with some", {"sharing": Sharing.SOME, "shared_with": frozenset({"ann", "bob"})}),
+    ("shared with many", {"sharing": Sharing.SOME, "shared_with": frozenset(map(str, range(1_000)))}),
+    ("the least number of 32 bits", {"voice": VoiceSettings(max_plays=-(1 << 31))}),
 ]
 
 

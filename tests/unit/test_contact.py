@@ -67,6 +67,11 @@ ADMITTED: list[tuple[str, dict[str, Any], tuple[Admitted, ...]]] = [
     ("a text without destination is kept", {"sms": to(None, "Hi", 9)}, (Admitted(SMS, "", None, "Hi", 0),)),
     ("a blank destination has no attempts", {"voice": to("  ", "Hi", 9)}, (Admitted(VOICE, "", None, "Hi", 0),)),
     ("white space is no text", {"sms": to(NUMBER, " \n")}, (Admitted(SMS, NUMBER, NUMBER, "", 3),)),
+    (
+        "a destination in much white space",
+        {"email": to(ADDRESS.ljust(320))},
+        (Admitted(EMAIL, ADDRESS.ljust(320), ADDRESS, None, 4),),
+    ),
     ("the longest SMS", {"sms": to(NUMBER, "a" * 38_760)}, (Admitted(SMS, NUMBER, NUMBER, "a" * 38_760, 3),)),
     (
         "status and last error are ignored",
@@ -141,6 +146,8 @@ def test_a_contact_brings_the_text_that_an_enabled_medium_lacks(name: str, membe
     [
         (VoiceSettings(enabled=True, text="Hi", max_attempts=9), 9),
         (VoiceSettings(max_attempts=9), 9),
+        (VoiceSettings(max_attempts=255), 255),
+        (VoiceSettings(max_attempts=256), 5),
         (VoiceSettings(max_attempts=0), 5),
         (VoiceSettings(max_attempts=1_000), 5),
         (None, 5),

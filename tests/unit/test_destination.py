@@ -40,6 +40,7 @@ PHONES = [
     ("+390669812345", "US", "+390669812345"),
     ("+15005550006", "US", "+15005550006"),  # possible, though no subscriber has it
     ("+80012345678", "US", "+80012345678"),
+    ("+14165550123".ljust(64), "US", "+14165550123"),
 ]
 
 
@@ -257,6 +258,7 @@ MAILBOXES = [
     ("Dr. Who (Ltd.) <noreply@example.com>", Mailbox("Dr. Who (Ltd.)", "noreply@example.com")),
     ("Mairie d'Évry <noreply@example.com>", Mailbox("Mairie d'Évry", "noreply@example.com")),
     ("a <b> <noreply@example.com>", Mailbox("a <b>", "noreply@example.com")),
+    ("N" * 200 + " <noreply@example.com>", Mailbox("N" * 200, "noreply@example.com")),
     ('" <noreply@example.com>', Mailbox('"', "noreply@example.com")),
 ]
 
@@ -310,6 +312,8 @@ SENDERS = [
     "Campana",
     "Town Hall",
     "A1",
+    "ElevenChars",
+    "Nine[]Cha",
     "ACME-24.7",
 ]
 NO_SENDERS = [

@@ -22,6 +22,9 @@ FINE = [
     "https://[2606:4700:4700::1111]:8443/",
     "https://127.0.0.1.example.com/",
     "https://0x7f.example.com/",
+    "https://example.com/" + "x" * 2_028,
+    "https://134744072/",  # 8.8.8.8
+    "https://4294967296/",  # one more than there are: no address, so a name
     "https://localhost.example.com/",
 ]
 PRIVATE = [
@@ -40,6 +43,7 @@ PRIVATE = [
     "http://0177.0.0.1/",
     "http://017700000001/",
     "http://0/",
+    "http://0x/",
     "http://0.0.0.0/",
     "http://10.1.2.3/",
     "http://010.0.0.1/",

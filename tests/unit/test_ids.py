@@ -17,6 +17,7 @@ READ = [
     ("{" + GUID + "}", GUID),
     (f"  {{{GUID.upper()}}}\n", GUID),
     ("\t" + GUID + "\r\n", GUID),
+    (GUID.ljust(256), GUID),
     (None, ""),
     ("", ""),
     (" \n ", ""),

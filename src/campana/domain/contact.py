@@ -306,8 +306,8 @@ def _is_same_destination(rules: _Rules, state: MediumState, wanted: _Wanted) -> 
     new = wanted.medium
     if state.destination == new.destination:
         return True
-    if new.dial is None or is_blank(state.destination):
-        return is_blank(state.destination) and new.dial is None
+    if new.dial is None:
+        return False
     # The same number or address in another spelling is the same person: writing it anew must not send again.
     try:
         return rules.dial(state.destination, wanted.region) == new.dial
