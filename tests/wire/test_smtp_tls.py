@@ -149,9 +149,11 @@ LOGINS: list[tuple[str, str, dict[str, object], str]] = [
 async def test_logging_in(keys: Keys, login: str, options: dict[str, object], result: str) -> None:
     if options["tls"] != "off":
         options = {**options, "tls_ca": keys.ca}
-    async with MailSimulator(tls=keys.good, users={"us@er": "p:ss"}) as server:
-        async with running(server.port, url=f"smtp://{login}@127.0.0.1:{server.port}", **options) as route:
-            assert await send(route, parcel()) == [result]
+    async with (
+        MailSimulator(tls=keys.good, users={"us@er": "p:ss"}) as server,
+        running(server.port, url=f"smtp://{login}@127.0.0.1:{server.port}", **options) as route,
+    ):
+        assert await send(route, parcel()) == [result]
 
 
 async def test_not_logged_in_where_it_is_needed() -> None:

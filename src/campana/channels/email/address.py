@@ -14,7 +14,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^
 _NAMED = re.compile(r"(?P<name>.*?)\s*<(?P<address>[^<>]*)>")
 _QUOTED = re.compile(r'"(?P<name>(?:[^"\\]|\\.)*)"')
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_LOCAL_LIMIT = 64
+_LIMIT = 254  # RFC 5321 section 4.5.3.1.3
 
 
 class BadAddress(ValueError):
@@ -43,7 +43,7 @@ def wire_address(address: str) -> bytes | None:
 
     It exists because it is asked once a message.
     """
-    if _PLAIN.fullmatch(address) is None or address.index("@") > _LOCAL_LIMIT:
+    if len(address) > _LIMIT or _PLAIN.fullmatch(address) is None:
         return None
     return address.encode("ascii")
 

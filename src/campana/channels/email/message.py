@@ -9,9 +9,10 @@ import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import formatdate
+from email.utils import format_datetime
 from functools import lru_cache
 
 from campana.channels.contract import Composer, Parcel
@@ -138,7 +139,8 @@ class _Writer:
     def _date_field(self) -> bytes:
         second = self._clock() // SECOND
         if second != self._dated[0]:
-            self._dated = (second, f"Date: {formatdate(second)}\r\n".encode("ascii"))
+            date = format_datetime(datetime.fromtimestamp(second, UTC))
+            self._dated = (second, f"Date: {date}\r\n".encode("ascii"))
         return self._dated[1]
 
 
