@@ -154,11 +154,17 @@ def test_what_cannot_be_done_is_one_sentence_and_exit_code_1(run, words: list[st
 
 
 @pytest.mark.parametrize("command", [["add", "acme", "bob", "--role", "api"], ["password", "acme", "ann"]])
-@pytest.mark.parametrize("password", ["", "short", "\n" + PASSWORD])
+@pytest.mark.parametrize("password", ["", "\n" + PASSWORD])
 def test_bad_passwords_are_refused_and_not_repeated(run, command: list[str], password: str) -> None:
     run("account", "add", "acme")
     done = run("user", *command, "--password-stdin", stdin=password)
-    assert (done.code, done.err) == (1, "campana: The password should have 8 to 1024 characters.\n")
+    assert (done.code, done.err) == (1, "campana: The password should have 1 to 1024 characters.\n")
+
+
+def test_a_short_password_is_taken_with_a_word_of_warning(run) -> None:
+    run("account", "add", "acme")
+    done = run("user", "add", "acme", "ann", "--role", "api", "--password-stdin", stdin="secret")
+    assert (done.code, done.err) == (0, "campana: The password has fewer than 8 characters: it is easily guessed.\n")
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,11 @@ def say(sentence: str) -> None:
     sys.stdout.flush()
 
 
+def warn(sentence: str) -> None:
+    """Print a sentence on standard error; the command has done its work all the same."""
+    typer.echo(f"campana: {sentence}", err=True)
+
+
 def say_json(value: object) -> None:
     """Print a value as JSON on standard output."""
     say(json.dumps(value, indent=2, ensure_ascii=False))

@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from campana.cli.output import AsJson, ask, moment, say, say_json, say_table
+from campana.cli.output import AsJson, ask, moment, say, say_json, say_table, warn
+from campana.services.accounts import ADVISED_PASSWORD
 from campana.services.principal import Role
 from campana.storage.store import UserRow
 
@@ -34,6 +35,7 @@ def add(
     """Add a user to an account."""
     password = _password(password_stdin)
     row = ask(context, lambda services: services.accounts.add_user(account, user, role, password))
+    _advise(password)
     say(f'The user "{row.name}" was added to the account "{row.account.id}" with the role {row.role}.')
 
 
@@ -52,7 +54,13 @@ def password(context: typer.Context, account: Account, user: User, password_stdi
     """Set a user's password, and end the user's sessions."""
     new = _password(password_stdin)
     ask(context, lambda services: services.accounts.set_password(account, user, new))
+    _advise(new)
     say(f'The password of "{user}" was set.')
+
+
+def _advise(password: str) -> None:
+    if len(password) < ADVISED_PASSWORD:
+        warn(f"The password has fewer than {ADVISED_PASSWORD} characters: it is easily guessed.")
 
 
 def _password(from_stdin: bool) -> str:

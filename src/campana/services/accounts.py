@@ -14,7 +14,10 @@ from campana.services.tools import Tools
 from campana.storage.store import AccountRow, Accounts, Conflict, UserRow
 
 LONGEST_NAME = 64
-SHORTEST_PASSWORD = 8
+SHORTEST_PASSWORD = 1
+"""Not a policy: clients that switch to Campana bring the passwords that their other service let them have."""
+ADVISED_PASSWORD = 8
+"""Characters below which a password is called short (NIST SP 800-63B 5.1.1.1)."""
 """Characters (NIST SP 800-63B)."""
 
 NO_REGION = "ZZ"
