@@ -14,7 +14,6 @@ from campana.domain.destination import (
     Mailbox,
     check_sender,
     dial_phone,
-    is_known_region,
     normalise_email,
     parse_mailbox,
 )
@@ -134,17 +133,6 @@ def test_the_shortcut_agrees_with_the_library_for_any_digits(text: str, region: 
 def test_any_text_is_dialled_or_refused(text: str) -> None:
     dialled = by_us(text, "US")
     assert dialled is None or (dialled[0] == "+" and dialled[1:].isascii() and dialled[1:].isdigit())
-
-
-def test_known_regions() -> None:
-    assert [is_known_region(code) for code in ("CA", "DE", "ca", "ZZ", "001", "")] == [
-        True,
-        True,
-        False,
-        False,
-        False,
-        False,
-    ]
 
 
 ADDRESSES = [

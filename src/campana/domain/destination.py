@@ -57,11 +57,6 @@ def dial_phone(text: str, region: str) -> str:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
-def is_known_region(region: str) -> bool:
-    """Tell whether phone numbers can be read in the national form of a region (ISO 3166-1 alpha-2, upper case)."""
-    return region in phonenumbers.SUPPORTED_REGIONS
-
-
 @dataclass(frozen=True, slots=True)
 class _Numbering:
     """What the library's metadata say of one country code."""
