@@ -87,8 +87,9 @@ async def services_for(settings: Settings) -> AsyncIterator[Services]:
         await store.close()
 
 
-async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
-    """Run Campana until SIGTERM or SIGINT; `announce` is told the address once requests are accepted.
+async def serve(settings: Settings, announce: Callable[[str], None], stop: asyncio.Event | None = None) -> None:
+    """Run Campana until SIGTERM, SIGINT or `stop`, which the signals set; `announce` is told the address once requests
+    are accepted.
 
     Raises StoreUnavailable where the database cannot be used or another server has it, OSError where the address
     cannot be listened on.
@@ -97,7 +98,7 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
     with _only_server(settings.database_path):
         house = await _build(settings)
-        await _run(house, settings, announce)
+        await _run(house, settings, announce, stop or asyncio.Event())
 
 
 @dataclass(slots=True)
@@ -146,9 +147,8 @@ async def _build(settings: Settings) -> _House:
     return _House(store, services, engine, listener, _Server(config), listening)
 
 
-async def _run(house: _House, settings: Settings, announce: Callable[[str], None]) -> None:
+async def _run(house: _House, settings: Settings, announce: Callable[[str], None], stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await house.engine.start()

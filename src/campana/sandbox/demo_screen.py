@@ -1,0 +1,168 @@
+"""Owns what the demo shows: calls, messages as they arrive, and how every contact stands, live or line by line.
+
+Must not know where any of it comes from. On a terminal a table stays in place below the lines; elsewhere (a file, a
+pipe, CI) every change is a line of its own, and nothing is coloured or redrawn.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from campana.domain.delivery import Medium, Status
+from campana.domain.outcome import DELIVERY_ERRORS, DeliveryCode
+from campana.sandbox.demo_campaign import PEOPLE, fate_in_words
+from campana.sandbox.demo_client import Outcome, Standing
+from campana.sandbox.mail_boxes import ReceivedMail
+from campana.sandbox.smsc_phones import Received
+
+_STATUS: Final = {
+    Status.DO_NOT_TRY: ("0 none", "dim"),
+    Status.PENDING: ("1 pending", "dim"),
+    Status.SENDING: ("2 sending", "cyan"),
+    Status.DELIVERING: ("3 delivering", "cyan"),
+    Status.SUCCESS: ("4 success", "green"),
+    Status.WAITING_FOR_RETRY: ("5 retry", "yellow"),
+    Status.PERMANENT_FAILURE: ("6 failure", "red"),
+    Status.CANCELLED: ("7 cancelled", "dim"),
+}
+_COLUMNS_FOR_FATES: Final = 110
+_PLAIN_COLUMNS: Final = 120
+
+
+class Screen:
+    """The demo's terminal. Used from one thread."""
+
+    def __init__(self, console: Console | None = None, *, live: bool | None = None) -> None:
+        """`live` None means a live table exactly on a terminal that can redraw."""
+        self._console = console or Console(highlight=False)
+        self._can_redraw = self._console.is_terminal and not self._console.is_dumb_terminal
+        self._is_live = self._can_redraw if live is None else live
+        if not self._console.is_terminal:
+            self._console.width = _PLAIN_COLUMNS
+        self._live: Live | None = None
+        self._known: dict[tuple[str, Medium], Standing] = {}
+
+    # --- lines -----------------------------------------------------------------------------------------------------
+
+    def say(self, sentence: str = "") -> None:
+        """A line of ours, as it is: never wrapped, so that it can be copied."""
+        self._console.print(Text(sentence), soft_wrap=True)
+
+    def title(self, sentence: str) -> None:
+        """A heading."""
+        self._console.print(Text(sentence, style="bold"), soft_wrap=True)
+
+    def called(self, operation: str, about: str, seconds: float) -> None:
+        """A SOAP call was answered with success."""
+        self._line("SOAP", "blue", Text.assemble((operation, "bold"), f" {about}"), f"  {seconds * 1_000:.0f} ms")
+
+    def sms(self, message: Received) -> None:
+        """A phone has a message."""
+        parts = f"  {message.parts} parts" if message.parts > 1 else ""
+        self._line("SMS", "green", Text.assemble((message.destination, "bold"), f" {message.text}"), parts)
+
+    def mail(self, message: ReceivedMail) -> None:
+        """A mailbox has a message."""
+        to = ", ".join(message.recipients)
+        self._line("email", "magenta", Text.assemble((to, "bold"), f" {message.subject}"))
+
+    def _line(self, kind: str, style: str, text: Text, after: str = "") -> None:
+        clock = time.strftime("%H:%M:%S")
+        head = Text.assemble((clock, "dim"), "  ", (f"{kind:<6}", style), "  ")
+        room = self._console.width - head.cell_len - len(after)
+        if self._console.is_terminal:
+            text.truncate(max(room, 20), overflow="ellipsis")
+        self._console.print(Text.assemble(head, text, (after, "dim")), soft_wrap=True)
+
+    # --- how it stands ---------------------------------------------------------------------------------------------
+
+    def stands(self, standings: Sequence[Standing]) -> None:
+        """Show how every contact stands now."""
+        before = self._known
+        self._known = {(standing.name, standing.medium): standing for standing in standings}
+        if self._is_live:
+            if self._live is None:
+                self._live = Live(console=self._console, auto_refresh=False, transient=True)
+                self._live.start()
+            self._live.update(Group("", self._overview()), refresh=True)
+            return
+        for key, standing in self._known.items():
+            was = before.get(key)
+            if not self._can_redraw and (was is None or was.status is not standing.status):
+                self._line(
+                    "status", "yellow", Text.assemble(f"{standing.name} {_medium(standing)} ", _status(standing))
+                )
+
+    def close(self) -> None:
+        """Give the terminal back."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def over(self, outcome: Outcome) -> None:
+        """Show the campaign's end: every contact on every medium."""
+        self.close()
+        self._console.print()
+        self._console.print(self._results(outcome.standings))
+        statuses = [standing.status for standing in outcome.standings]
+        reached, failed = statuses.count(Status.SUCCESS), statuses.count(Status.PERMANENT_FAILURE)
+        rest = len(statuses) - reached - failed
+        self._console.print()
+        verdict = "is over after" if outcome.finished else "is NOT over, even after"
+        self.title(f"The campaign {verdict} {outcome.seconds:.1f} s.")
+        self.title(f"{len(statuses)} deliveries = {reached} reached + {failed} failed + {rest} still open")
+        self.say("What failed was to fail: those destinations ask the sandbox for it.")
+
+    def _overview(self) -> Table:
+        table = _table("contact", "SMS", "email")
+        for person in PEOPLE:
+            cells = [self._known.get((person.name, medium)) for medium in (Medium.SMS, Medium.EMAIL)]
+            table.add_row(person.name, *(_status(cell) if cell else Text("-", style="dim") for cell in cells))
+        return table
+
+    def _results(self, standings: Sequence[Standing]) -> Table:
+        with_fates = self._console.width >= _COLUMNS_FOR_FATES
+        table = _table("contact", "medium", "destination", *(("in the sandbox",) if with_fates else ()))
+        table.add_column("status", no_wrap=True)
+        table.add_column("last error", no_wrap=True)
+        last = ""
+        for standing in standings:
+            fate = [fate_in_words(standing.medium, standing.destination)] if with_fates else []
+            word, style = _STATUS[standing.status]
+            name = standing.name if standing.name != last else ""
+            last = standing.name
+            table.add_row(
+                name, _medium(standing), standing.destination, *fate, Text(word, style=style), _error(standing)
+            )
+        return table
+
+
+def _table(*headings: str) -> Table:
+    """A table narrow enough for 80 columns and, with the demo's people, low enough for 24 lines."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold underline")
+    for heading in headings:
+        table.add_column(heading, no_wrap=True)
+    return table
+
+
+def _medium(standing: Standing) -> str:
+    return "SMS" if standing.medium is Medium.SMS else standing.medium.name.lower()
+
+
+def _status(standing: Standing) -> Text:
+    word, style = _STATUS[standing.status]
+    return Text(f"{word} {_error(standing)}".rstrip(), style=style)
+
+
+def _error(standing: Standing) -> str:
+    if not standing.error:
+        return ""
+    known = DELIVERY_ERRORS.get(DeliveryCode(standing.error))
+    return f"{standing.error} {known.name}" if known else str(standing.error)
