@@ -22,6 +22,7 @@ _PARTS_LIMIT = 20
 _STATUS_LIMIT = 64 * 1024
 _BLOCKS_LIMIT = 50
 _STATUS_TYPES = frozenset({"message/delivery-status", "message/global-delivery-status"})
+_KEYWORD = re.compile(r"\s*[A-Za-z-]*")
 _BLANK_LINE = re.compile(rb"\r?\n[ \t]*\r?\n")
 
 
@@ -54,7 +55,7 @@ def read_notice(message: bytes) -> Notice:
         subject=_unfolded(_decoded(_field(head, "Subject"))),
         content_type=head.get_content_type(),
         report_type=_parameter(head, "report-type").lower(),
-        auto_submitted=_field(head, "Auto-Submitted").partition(";")[0].strip().lower(),
+        auto_submitted=_keyword(_field(head, "Auto-Submitted")),
         statuses=_statuses(_parameter(head, "boundary"), body),
     )
 
@@ -119,6 +120,11 @@ def _decoded(field: str) -> str:
         return str(make_header(decode_header(field)))
     except (ValueError, LookupError, MessageError):  # words in an alphabet that is none, or not base64
         return field
+
+
+def _keyword(field: str) -> str:
+    found = _KEYWORD.match(field)
+    return found[0].strip().lower() if found else ""
 
 
 def _unfolded(field: str) -> str:
