@@ -169,6 +169,18 @@ def refuse(status: int) -> Handler:
     return lambda _, pdu: [make(f"{pdu.command}_resp", pdu.sequence, status=status)]
 
 
+def silence(connection: Connection, pdu: Any) -> None:
+    """Answer nothing."""
+
+
+def shares(judge: Judge) -> list[int]:
+    """Messages by connection."""
+    return [
+        sum(1 for who, seen in judge.seen if who is connection and seen.command == "submit_sm")
+        for connection in judge.connections
+    ]
+
+
 class Recorder:
     """The engine's ear: keeps what a route tells. With `gate` cleared, nothing becomes durable."""
 

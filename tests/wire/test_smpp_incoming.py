@@ -244,13 +244,15 @@ async def test_a_malformed_deliver_sm_is_refused_and_the_connection_lives():
         assert len(await running.send()) == 1
 
 
-async def test_a_request_that_an_smsc_never_makes_is_refused():
+async def test_a_request_that_an_smsc_never_makes_is_refused_and_one_without_answer_ignored():
     async with Judge() as judge, Running(judge.port) as running:
         smsc = await judge.receiver()
         smsc.send("submit_sm", source_addr="1", destination_addr="2")
         (answer,) = await judge.saw("generic_nack")
         assert (answer.sequence, answer.status) == (1, 0x03)
         smsc.send("alert_notification", source_addr="1", esme_addr="2")
+        outbind = b"smsc\0secret\0"
+        smsc.writer.write((16 + len(outbind)).to_bytes(4, "big") + b"\0\0\0\x0b" + bytes(8) + outbind)
         assert len(await running.send()) == 1
         assert len(judge.of("generic_nack")) == 1
 

@@ -33,7 +33,11 @@ class Phone:
         self.client.set_query_resp_handler(lambda pdu: self._note("query", self.queries, pdu))
         self.client.set_error_pdu_handler(lambda pdu: None)
         self.client.connect()
-        getattr(self.client, f"bind_{bind}")(system_id=system_id, password=password)
+        try:
+            getattr(self.client, f"bind_{bind}")(system_id=system_id, password=password)
+        except exceptions.PDUError:
+            self.client.disconnect()
+            raise
 
     def _note(self, kind: str, where: list, pdu) -> None:
         self.order.append(kind)
