@@ -6,6 +6,8 @@ Must not know anything of Campana but the wire format that both speak.
 from __future__ import annotations
 
 import asyncio
+import functools
+import itertools
 import ssl
 import time
 from collections import Counter, deque
@@ -26,19 +28,21 @@ from campana.channels.sms.bodies import (
     pack_short_message,
     parse_short_message,
 )
-from campana.channels.sms.codes import STATE_BY_NUMBER, STATE_BY_WORD
+from campana.channels.sms.codes import (
+    RINVPASWD,
+    RINVSYSID,
+    ROK,
+    RQUERYFAIL,
+    RTHROTTLED,
+    STATE_BY_NUMBER,
+    STATE_BY_WORD,
+)
 from campana.domain.moment import Clock
 from campana.domain.text.segments import plan_segments
 from campana.sandbox.magic_sms import DELIVERED, Answer, Fate, fate_of
 from campana.sandbox.smsc_delivering import Account, Delivery, ReceiptFor, Schedule, pack_receipt
 from campana.sandbox.smsc_link import SmscLink
 from campana.sandbox.smsc_phones import Journal, Phones, Received
-
-ROK: Final = 0x00
-RINVPASWD: Final = 0x0E
-RINVSYSID: Final = 0x0F
-RTHROTTLED: Final = 0x58
-RQUERYFAIL: Final = 0x67
 
 _ENROUTE: Final = STATE_BY_WORD["ENROUTE"].number
 _log = structlog.get_logger(__name__)
@@ -108,10 +112,10 @@ class SmscSimulator:
         self._schedule = Schedule()
         self._refused: Counter[bytes] = Counter()
         self._states: dict[str, tuple[float, int]] = {}
-        self._next_id = self._clock() * 1000
+        # Beginning with the time, so that no id is used again after a restart.
+        self._ids = itertools.count(self._clock() * 1000)
         self._second = (0, 0)
-        self._minute = (0, "")
-        self._mo_reference = 0
+        self._mo_references = itertools.count()
 
     # --- its life ------------------------------------------------------------------------------------------------
 
@@ -166,14 +170,14 @@ class SmscSimulator:
         """
         loop = asyncio.get_running_loop()
         plan = plan_segments(text)
-        self._mo_reference = (self._mo_reference + 1) % 256
+        reference = next(self._mo_references) % 256
         deliveries = []
         for number, octets in enumerate(plan.parts, start=1):
             message = ShortMessage(to_address(source), to_address(destination), octets)
             message.data_coding = 0 if plan.encoding == "gsm" else 8
             if len(plan.parts) > 1:
                 message.esm_class = ESM_UDHI
-                header = bytes((5, 0, 3, self._mo_reference, len(plan.parts), number))
+                header = bytes((5, 0, 3, reference, len(plan.parts), number))
                 message.short_message = header + octets
             deliveries.append(Delivery(pack_short_message(message), loop.create_future()))
         (await self._listening_account()).put(deliveries)
@@ -205,7 +209,7 @@ class SmscSimulator:
         """Take a submit_sm or refuse it; append what is to be written at once to `out`."""
         if self._keep == 0 and not (self.magic or self.receipts or self._journal or self.rate):
             self.accepted += 1
-            out.append(pdu.pack(pdu.SUBMIT_SM_RESP, ROK, sequence, b"%d\0" % self._new_id()))
+            out.append(pdu.pack(pdu.SUBMIT_SM_RESP, ROK, sequence, b"%d\0" % next(self._ids)))
             return
         try:
             message = parse_short_message(body)
@@ -258,7 +262,7 @@ class SmscSimulator:
 
     def _take(self, link: SmscLink, sequence: int, message: ShortMessage, fate: Fate, out: list[bytes]) -> None:
         self.accepted += 1
-        message_id = str(self._new_id())
+        message_id = str(next(self._ids))
         now = self._clock()
         if self._keep:
             self.phones.take(message, message_id, now)
@@ -282,7 +286,7 @@ class SmscSimulator:
         if not self.receipts or not message.registered_delivery & 1 or link.account is None:
             return
         about = ReceiptFor(message_id, message.source, message.destination)
-        minute = self._minute_now()
+        minute = _stamp(self._clock() // 60_000)
         for word in fate.receipts:
             delivery = Delivery(pack_receipt(about, word, fate.form, minute))
             if fate.early:
@@ -290,15 +294,11 @@ class SmscSimulator:
             else:
                 self._schedule.add(due, link.account, delivery)
 
-    def _new_id(self) -> int:
-        self._next_id += 1
-        return self._next_id
 
-    def _minute_now(self) -> str:
-        minute = self._clock() // 60_000
-        if self._minute[0] != minute:
-            self._minute = (minute, time.strftime("%y%m%d%H%M", time.gmtime(minute * 60)))
-        return self._minute[1]
+@functools.lru_cache(maxsize=2)
+def _stamp(minute: int) -> str:
+    """YYMMDDhhmm of a minute since the epoch, in UTC."""
+    return time.strftime("%y%m%d%H%M", time.gmtime(minute * 60))
 
 
 def _wall_clock() -> int:

@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, Final, cast
 
 from campana.channels.sms import pdu
 from campana.channels.sms.bodies import parse_bind, parse_query
+from campana.channels.sms.codes import RALYBND, RINVBNDSTS, RINVCMDID, RINVCMDLEN
 from campana.sandbox.smsc_delivering import Account, Delivery
 
 if TYPE_CHECKING:
     from campana.sandbox.smsc import SmscSimulator
 
-_RINVCMDLEN: Final = 0x02
-_RINVCMDID: Final = 0x03
-_RINVBNDSTS: Final = 0x04
-_RALYBND: Final = 0x05
 _BINDS: Final = (pdu.BIND_TRANSCEIVER, pdu.BIND_TRANSMITTER, pdu.BIND_RECEIVER)
 _SYSTEM_ID: Final = b"campana-sandbox"
 
@@ -74,7 +71,7 @@ class SmscLink(asyncio.Protocol):
             else:
                 self._write(b"".join(out))
         if self._framer.broken:
-            self._write(pdu.pack(pdu.GENERIC_NACK, _RINVCMDLEN, self._framer.broken_sequence))
+            self._write(pdu.pack(pdu.GENERIC_NACK, RINVCMDLEN, self._framer.broken_sequence))
             self._transport.close()
 
     def deliver(self, deliveries: list[Delivery]) -> None:
@@ -105,9 +102,9 @@ class SmscLink(asyncio.Protocol):
             self._answer(command, 0, sequence)
             self._transport.close()
         elif command in (pdu.SUBMIT_SM, pdu.QUERY_SM):
-            self._answer(command, _RINVBNDSTS, sequence)
+            self._answer(command, RINVBNDSTS, sequence)
         elif not command & pdu.RESPONSE:
-            self._write(pdu.pack(pdu.GENERIC_NACK, _RINVCMDID, sequence))
+            self._write(pdu.pack(pdu.GENERIC_NACK, RINVCMDID, sequence))
 
     def _answer(self, command: int, status: int, sequence: int, body: bytes = b"") -> None:
         self._write(pdu.pack(command | pdu.RESPONSE, status, sequence, body))
@@ -119,7 +116,7 @@ class SmscLink(asyncio.Protocol):
             self._answer(command, error.status, sequence)
             return
         system_id = bind.system_id.decode("latin-1")
-        status = _RALYBND if self.bound else self._smsc.admit(system_id, bind.password.decode("latin-1"))
+        status = RALYBND if self.bound else self._smsc.admit(system_id, bind.password.decode("latin-1"))
         self._answer(command, status, sequence, _SYSTEM_ID + b"\0" if status == 0 else b"")
         if status:
             return

@@ -9,25 +9,24 @@ import struct
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from campana.channels.sms.codes import (
+    RINVCMDLEN,
+    RINVDSTADR,
+    RINVEXPIRY,
+    RINVMSGID,
+    RINVMSGLEN,
+    RINVOPTPARSTREAM,
+    RINVPASWD,
+    RINVSCHED,
+    RINVSERTYP,
+    RINVSRCADR,
+    RINVSYSID,
+    RINVSYSTYP,
+)
 from campana.channels.sms.pdu import VERSION, PduError
-
-# command_status values with which a body that cannot be read is answered (section 5.1.3).
-RINVMSGLEN: Final = 0x01
-RINVSRCADR: Final = 0x0A
-RINVDSTADR: Final = 0x0B
-RINVMSGID: Final = 0x0C
-RINVPASWD: Final = 0x0E
-RINVSYSID: Final = 0x0F
-RINVSERTYP: Final = 0x15
-RINVSYSTYP: Final = 0x53
-RINVSCHED: Final = 0x61
-RINVEXPIRY: Final = 0x62
-RINVCMDLEN: Final = 0x02
-RINVOPTPARSTREAM: Final = 0xC0
 
 # Tags of optional parameters (section 5.3.2).
 TAG_RECEIPTED_MESSAGE_ID: Final = 0x001E
-TAG_USER_MESSAGE_REFERENCE: Final = 0x0204
 TAG_SAR_MSG_REF_NUM: Final = 0x020C
 TAG_SAR_TOTAL_SEGMENTS: Final = 0x020E
 TAG_SAR_SEGMENT_SEQNUM: Final = 0x020F

@@ -174,9 +174,9 @@ class SmsRoute:
         self._note(Health.DOWN if tried else Health.CONNECTING, self._problem().sentence)
 
     def _note(self, health: Health, reason: str) -> None:
-        changed = self.state.health is not health
+        before = (self.state.health, self.state.reason)
         self.state.health, self.state.reason = health, reason
-        if changed:
+        if health is not before[0]:
             self.state.since = self._clock()
-            if self._inbound is not None:
-                self._inbound.route_changed(self.name)
+        if (health, reason) != before and self._inbound is not None:
+            self._inbound.route_changed(self.name)

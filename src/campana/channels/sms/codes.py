@@ -83,10 +83,26 @@ STATUSES: Final[dict[int, StatusRow]] = {
     )
 }
 
+# Those that we say ourselves, as a client or as the sandbox's SMSC.
 ROK: Final = 0x00
+RINVMSGLEN: Final = 0x01
 RINVCMDLEN: Final = 0x02
 RINVCMDID: Final = 0x03
+RINVBNDSTS: Final = 0x04
+RALYBND: Final = 0x05
+RINVSRCADR: Final = 0x0A
+RINVDSTADR: Final = 0x0B
+RINVMSGID: Final = 0x0C
+RINVPASWD: Final = 0x0E
+RINVSYSID: Final = 0x0F
+RINVSERTYP: Final = 0x15
+RINVSYSTYP: Final = 0x53
+RTHROTTLED: Final = 0x58
+RINVSCHED: Final = 0x61
+RINVEXPIRY: Final = 0x62
 RX_T_APPN: Final = 0x64
+RQUERYFAIL: Final = 0x67
+RINVOPTPARSTREAM: Final = 0xC0
 
 
 def status_row(status: int) -> StatusRow:

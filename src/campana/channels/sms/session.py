@@ -150,11 +150,11 @@ class Session:
         return bound_at
 
     def _note(self, link: Link | None, problem: Problem | None) -> None:
-        self.link, self.problem = link, problem
+        old, self.link, self.problem = self.problem, link, problem
         route = self._connector.settings.name
         if problem is None:
             _log.info("sms.bound", route=route, sends=self.sends)
-        else:
+        elif old != problem:
             _log.warning("sms.not_bound", route=route, reason=problem.sentence)
         self._changed()
 
