@@ -23,7 +23,6 @@ from campana.sandbox.mail_notices import NotTaken, Office, hand_in, write_notice
 
 EXTENSIONS: Final = frozenset({"PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"})
 _TAKEN: Final = "250 2.0.0 Taken"
-_SLOW_SECONDS: Final = 2.0
 _LATE: Final = 10
 _HAND_IN_TRIES: Final = 30
 
@@ -47,6 +46,8 @@ class MailOptions(TypedDict, total=False):
     """With a TLS context: TLS from the first byte in place of STARTTLS (false). Fixed at the start."""
     keep: int
     """Messages to keep; 0 makes the simulator a sink that only counts (10,000). Fixed at the start."""
+    slow_delay: float
+    """Seconds before a slow message is answered (2)."""
     bounce_to: Office | None
     """Where bounces are handed in; none keeps them to itself."""
     bounce_delay: float
@@ -75,6 +76,7 @@ class MailSimulator:
         self.extensions = options.get("extensions", EXTENSIONS)
         self.size = options.get("size", 10 * 1024 * 1024)
         self.users = options.get("users")
+        self.slow_delay = options.get("slow_delay", 2.0)
         self.bounce_to = options.get("bounce_to")
         self.bounce_delay = options.get("bounce_delay", 0.2)
         self.accepted = 0
@@ -209,7 +211,7 @@ class MailSimulator:
             return
         self._take(link, content, fate.notice)
         if answer is Answer.SLOW:
-            link.answer_later(_TAKEN, _SLOW_SECONDS)
+            link.answer_later(_TAKEN, self.slow_delay)
         elif answer is Answer.SILENCE:
             link.fall_silent()
         elif answer is Answer.LOST:
