@@ -85,7 +85,7 @@ class SoapApp:
         try:
             _check_media(exchange)
             call = self._parse(await exchange.body(self._options.max_body))
-            operation = call.operation
+            operation, code = call.operation, "broken off"
             code = str(await self._carry_out(exchange, call))
         except InvalidMessage as invalid:
             await _answer_fault(exchange, invalid.fault, invalid.version)
@@ -95,10 +95,11 @@ class SoapApp:
             fault = Fault(f"The message is over the limit of {self._options.max_body} bytes.")
             await _answer_fault(exchange, fault, None, 413, () if error.drained else (_CLOSE,))
         except ClientGone:
-            return
-        if self._options.metrics is not None:
-            self._options.metrics.soap_requests.add(operation, code)
-            self._options.metrics.soap_seconds.observe(operation, seconds=perf_counter() - started)
+            code = "broken off"
+        finally:
+            if self._options.metrics is not None:
+                self._options.metrics.soap_requests.add(operation, code)
+                self._options.metrics.soap_seconds.observe(operation, seconds=perf_counter() - started)
 
     def _parse(self, body: bytes) -> Call:
         try:
