@@ -64,3 +64,16 @@ def test_the_defaults_are_what_carriers_usually_allow():
     assert (settings.window, settings.binds, settings.bind, settings.long_text) == (50, 1, "transceiver", "udh8")
     assert (settings.receipts, settings.receipt_ids, settings.receipt_timeout) == (True, "text", 86_400)
     assert settings.tls_context() is None
+
+
+TOGETHER = [
+    ("a CA without TLS", {"tls_ca": "ca.pem"}, "tls_ca and tls_verify need an url that begins with smpps://"),
+    ("no check without TLS", {"tls_verify": False}, "tls_ca and tls_verify need an url that begins with smpps://"),
+    ("back-off upside down", {"reconnect_min": 5, "reconnect_max": 4}, "reconnect_max must not be below"),
+]
+
+
+@pytest.mark.parametrize(("more", "rule"), [row[1:] for row in TOGETHER], ids=[row[0] for row in TOGETHER])
+def test_a_setting_that_would_do_nothing_is_refused(more, rule):
+    with pytest.raises(ValidationError, match=rule):
+        SmsRouteSettings(name="sms", url="smpp://id:hush@smsc.example", **more)

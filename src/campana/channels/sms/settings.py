@@ -8,10 +8,10 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from campana.channels.settings import RouteSettings
 from campana.channels.sms.addressing import Override
@@ -119,6 +119,14 @@ class SmsRouteSettings(RouteSettings):
     def _check_url(cls, url: str) -> str:
         parse_url(url)
         return url
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if not self.endpoint.tls and (self.tls_ca is not None or not self.tls_verify):
+            raise ValueError("tls_ca and tls_verify need an url that begins with smpps://")
+        if self.reconnect_max < self.reconnect_min:
+            raise ValueError("reconnect_max must not be below reconnect_min")
+        return self
 
     @property
     def endpoint(self) -> Endpoint:
