@@ -40,6 +40,7 @@ TLS: list[tuple[dict[str, object], str, bool]] = [
     ({"tls": "required"}, "required", True),
     ({"tls": "required", "tls_verify": False}, "required", False),
     ({"tls": "if-offered", "tls_verify": True}, "if-offered", True),
+    ({"tls": "if-offered", "tls_ca": "ca.pem"}, "if-offered", True),
     ({"tls": "off"}, "off", False),
 ]
 
@@ -63,6 +64,8 @@ MISTAKES: list[tuple[dict[str, object], str]] = [
     ({"url": "smtps://relay.example", "tls": "off"}, "contradicts smtps://"),
     ({"url": "smtp://u:secret@relay.example", "tls": "off"}, "needs auth_without_tls"),
     ({"tls": "off", "tls_verify": True}, "mean nothing"),
+    ({"tls_ca": "ca.pem", "tls_verify": False}, "tls_ca means nothing"),
+    ({"auth_without_tls": True}, "means nothing without a user"),
     ({"connections": 0}, "greater than or equal to 1"),
     ({"connections": 101}, "less than or equal to 100"),
     ({"ehlo_name": "not a name"}, "ehlo_name must be"),

@@ -404,14 +404,14 @@ async def test_without_a_permit_nothing_is_written() -> None:
 
 
 async def test_a_permit_that_goes_away_before_the_message_stops_it() -> None:
-    permits = iter([True, True, True, False])  # first MAIL, first message, second MAIL; then the pause
+    permits = iter([True, True, True, False, False])  # first MAIL, first message, second MAIL; then the pause
     script: Script = (
         *(*OPEN_PIPELINED, Hear(envelope(1)), Say(ENVELOPE_OK)),
         *(Hear(body(1) + envelope(2)), Say(TAKEN + ENVELOPE_OK), Hear(b"")),
     )
     async with scripted(script) as server, running(server.port) as route:
-        results = await route.send([parcel(1), parcel(2)], lambda: next(permits))
-        assert [describe(result) for result in results] == ["Accepted 250 2.0.0", "Withdrawn OK"]
+        results = await route.send([parcel(number) for number in (1, 2, 3, 4)], lambda: next(permits))
+        assert [describe(result) for result in results] == ["Accepted 250 2.0.0", *["Withdrawn OK"] * 3]
         # The connection is cut, not told: after 354 whatever is said would be the message.
         await server.until_finished(1)
 

@@ -114,6 +114,18 @@ class JobQueue:
                 return job
         return None
 
+    def withdraw(self) -> None:
+        """Settle at once what has lost its permit: it need not wait for a connection to be told so."""
+        permits: dict[Batch, bool] = {}
+        jobs, self._jobs = self._jobs, deque()
+        for job in jobs:
+            if job.batch not in permits:
+                permits[job.batch] = job.batch.permit()
+            if permits[job.batch]:
+                self._jobs.append(job)
+            else:
+                job.settle(Withdrawn())
+
     def give_back(self, jobs: Sequence[Job], error: SendError) -> None:
         """Take back jobs that provably never left, to go first again; a few times, then they are unreachable."""
         for job in reversed(jobs):

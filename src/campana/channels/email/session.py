@@ -240,6 +240,7 @@ class Session(asyncio.Protocol):
         elif not job.batch.permit():
             # After 354 there is no way back but to hang up.
             job.settle(Withdrawn())
+            self._queue.withdraw()
             self._vanish()
         else:
             self._write_message(job)

@@ -35,10 +35,10 @@ class EmailRouteSettings(RouteSettings):
     tls: TlsMode | None = None
     """STARTTLS (RFC 3207). `required`: no message leaves without it, and the certificate is checked.
     `if-offered`: used where the relay offers it, the certificate is not checked unless `tls_verify` says so; this
-    keeps out listeners, not impostors. `off`: never. Default: `required` where the URL has a password, else
-    `if-offered`."""
+    keeps out listeners, not impostors; a handshake that fails is an error all the same. `off`: never. Default:
+    `required` where the URL has a password, else `if-offered`."""
     tls_verify: bool | None = None
-    """Check the relay's certificate and name. Default: exactly where TLS is required."""
+    """Check the relay's certificate and name. Default: where TLS is required or `tls_ca` is given."""
     tls_ca: Path | None = None
     """PEM file of the authorities to trust in place of the system's."""
     auth_without_tls: bool = False
@@ -111,6 +111,10 @@ class EmailRouteSettings(RouteSettings):
             raise ValueError("bounce_domain and verp_secret are needed together")
         if self.tls_mode == "off" and (self.tls_ca is not None or self.tls_verify is not None):
             raise ValueError('tls_ca and tls_verify mean nothing with tls = "off"')
+        if self.tls_ca is not None and not self.verify_certificate:
+            raise ValueError("tls_ca means nothing with tls_verify = false")
+        if self.auth_without_tls and self.user is None:
+            raise ValueError("auth_without_tls means nothing without a user in the url")
         if self.user is not None and self.tls_mode == "off" and not self.auth_without_tls:
             raise ValueError('a password with tls = "off" needs auth_without_tls = true')
         return self
@@ -154,7 +158,9 @@ class EmailRouteSettings(RouteSettings):
     @property
     def verify_certificate(self) -> bool:
         """`tls_verify` with its default worked out."""
-        return self.tls_mode == "required" if self.tls_verify is None else self.tls_verify
+        if self.tls_verify is not None:
+            return self.tls_verify
+        return self.tls_mode == "required" or self.tls_ca is not None
 
 
 def _split(url: str) -> SplitResult:

@@ -34,10 +34,7 @@ def envelope_senders(domain: str, secret: str) -> Callable[[int, int], bytes]:
     tail = b"@" + domain.encode("ascii")
 
     def sender(delivery_id: int, attempt: int) -> bytes:
-        number = b"-%d" % attempt
-        ident = b32encode(delivery_id.to_bytes((delivery_id.bit_length() + 7) // 8 or 1, "big"))
-        named = b"b-" + ident.rstrip(b"=").lower() + number
-        return named + b"-" + _seal(key, delivery_id, attempt) + tail
+        return _local(key, delivery_id, attempt) + tail
 
     return sender
 
@@ -46,22 +43,23 @@ def read_envelope_sender(address: str, domains: list[BounceDomain]) -> tuple[Bou
     """Return (domain, delivery id, attempt) of an envelope sender that one of `domains` sealed, else None."""
     local, _, host = address.rpartition("@")
     match = _LOCAL.fullmatch(local)
-    if match is None:
+    delivery_id = None if match is None else _number(match[1])
+    if match is None or delivery_id is None:
         return None
-    delivery_id = _number(match[1])
     attempt = int(match[2])
-    seal = match[3].lower().encode()
+    given = local.lower().encode()
     for domain in domains:
-        if domain.domain.lower() != host.lower() or delivery_id is None:
-            continue
-        if hmac.compare_digest(seal, _seal(domain.secret.encode(), delivery_id, attempt)):
+        # Made anew and compared whole: the same id has only one spelling.
+        wanted = _local(domain.secret.encode(), delivery_id, attempt)
+        if domain.domain.lower() == host.lower() and hmac.compare_digest(given, wanted):
             return domain, delivery_id, attempt
     return None
 
 
-def _seal(key: bytes, delivery_id: int, attempt: int) -> bytes:
-    digest = hmac.digest(key, b"%d.%d" % (delivery_id, attempt), "sha256")
-    return b32encode(digest[:_SEAL_BYTES]).lower()
+def _local(key: bytes, delivery_id: int, attempt: int) -> bytes:
+    ident = b32encode(delivery_id.to_bytes((delivery_id.bit_length() + 7) // 8 or 1, "big")).rstrip(b"=")
+    seal = b32encode(hmac.digest(key, b"%d.%d" % (delivery_id, attempt), "sha256")[:_SEAL_BYTES])
+    return (b"b-%b-%d-%b" % (ident, attempt, seal)).lower()
 
 
 def _number(ident: str) -> int | None:
