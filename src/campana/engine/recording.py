@@ -55,7 +55,7 @@ def judge(
     for delivery, result in zip(deliveries, results, strict=True):
         if isinstance(result, Accepted):
             change = _SUCCESS if result.final else _DELIVERING
-            ids = result.carrier_ids
+            ids = result.carrier_ids or _nameless(delivery, result)
         else:
             fate = _FATES[type(result)]
             if fate is Fate.NEVER_LEFT:
@@ -76,3 +76,8 @@ def judge(
             )
         )
     return Verdicts(judged, never_left)
+
+
+def _nameless(delivery: ClaimedDelivery, result: Accepted) -> tuple[str, ...]:
+    """What is to be heard of again is waited for under a name of ours where the carrier gave none."""
+    return () if result.final else (f"nameless-{delivery.id}-{delivery.attempt}",)
