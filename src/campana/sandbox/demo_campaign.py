@@ -52,7 +52,7 @@ PEOPLE: Final = (
     Person("Hana", sms="+12065550194", email="vacation@example.com"),
     Person("Iris", email="spam@example.com"),
     Person("Jan", sms="+15035550102", email="jan@example.com", sms_text=_POLISH),
-    Person("Kofi", sms="+14045550199", email="disabled@example.com"),
+    Person("Kofi", sms="+14045550193", email="disabled@example.com"),
     Person("Lea", sms="+16025550197", email="lea@example.com"),
 )
 

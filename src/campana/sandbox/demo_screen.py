@@ -32,7 +32,7 @@ _STATUS: Final = {
     Status.PERMANENT_FAILURE: ("6 failure", "red"),
     Status.CANCELLED: ("7 cancelled", "dim"),
 }
-_COLUMNS_FOR_FATES: Final = 110
+_COLUMNS_FOR_FATES: Final = 116
 _PLAIN_COLUMNS: Final = 120
 
 
@@ -118,7 +118,8 @@ class Screen:
         verdict = "is over after" if outcome.finished else "is NOT over, even after"
         self.title(f"The campaign {verdict} {outcome.seconds:.1f} s.")
         self.title(f"{len(statuses)} deliveries = {reached} reached + {failed} failed + {rest} still open")
-        self.say("What failed was to fail: those destinations ask the sandbox for it.")
+        if outcome.finished:
+            self.say("What failed was to fail: those destinations ask the sandbox for it.")
 
     def _overview(self) -> Table:
         table = _table("contact", "SMS", "email")

@@ -1,0 +1,278 @@
+"""`campana demo` as a person runs it: a real process, its terminal read line by line, its examples pasted."""
+
+from __future__ import annotations
+
+import io
+import os
+import queue
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from campana.domain.delivery import Medium, Status
+from campana.sandbox.demo_campaign import PEOPLE, fate_in_words
+from campana.sandbox.demo_client import Outcome, Standing
+from campana.sandbox.demo_screen import Screen
+from campana.sandbox.mail_boxes import ReceivedMail
+from campana.sandbox.smsc_phones import Received
+
+SECONDS = 60.0
+
+ENDS = {
+    "+12025550100": "4 success",
+    "ada@example.com": "4 success",
+    "+12125550190": "4 success",
+    "defer-1@example.com": "4 success",
+    "+13125550180": "6 failure 210 SmsUndeliverable",
+    "unknown@example.com": "6 failure 410 EmailMailboxUnknown",
+    "+14155550189": "6 failure 204 SmsInvalidDestination",
+    "bounce@example.com": "6 failure 410 EmailMailboxUnknown",
+    "+16175550181": "6 failure 211 SmsExpired",
+    "+17135550187": "4 success",
+    "throttle-1@example.com": "4 success",
+    "+13035550185": "4 success",
+    "full@example.com": "6 failure 405 EmailMailboxFull",
+    "+12065550194": "4 success",
+    "vacation@example.com": "4 success",
+    "spam@example.com": "6 failure 414 EmailContentRefused",
+    "+15035550102": "4 success",
+    "jan@example.com": "4 success",
+    "+14045550193": "4 success",
+    "disabled@example.com": "6 failure 411 EmailMailboxDisabled",
+    "+16025550197": "6 failure 106 Uncertain",
+    "lea@example.com": "4 success",
+}
+NEVER_ARRIVE = {destination for destination, end in ENDS.items() if destination.endswith("@example.com")} & {
+    "unknown@example.com",
+    "full@example.com",
+    "spam@example.com",
+    "disabled@example.com",
+} | {"+14155550189"}
+
+
+class Demo:
+    """A demo that runs: what it printed so far, and waiting for what it will print."""
+
+    def __init__(self, *words: str, tmp: Path) -> None:
+        self.tmp = tmp / "tmp"
+        self.tmp.mkdir(exist_ok=True)
+        environ = {**os.environ, "TMPDIR": str(self.tmp), "HTTP_PROXY": "http://127.0.0.1:1", "PYTHONUNBUFFERED": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "campana", "demo", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environ,
+        )
+        self.lines: list[str] = []
+        self._queue: queue.Queue[str | None] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._queue.put(line.rstrip())
+        self._queue.put(None)
+
+    def until(self, pattern: str) -> re.Match[str]:
+        """Read on until a line matches."""
+        deadline = time.monotonic() + SECONDS
+        while True:
+            try:
+                line = self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                line = None
+            if line is None:
+                raise AssertionError(f"no line like {pattern!r} in:\n" + "\n".join(self.lines))
+            self.lines.append(line)
+            found = re.search(pattern, line)
+            if found is not None:
+                return found
+
+    def end(self) -> int:
+        """Read to the end; the exit code."""
+        deadline = time.monotonic() + SECONDS
+        while (line := self._queue.get(timeout=max(0.0, deadline - time.monotonic()))) is not None:
+            self.lines.append(line)
+        return self.process.wait(SECONDS)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+
+@contextmanager
+def demo(*words: str, tmp: Path) -> Iterator[Demo]:
+    running = Demo(*words, tmp=tmp)
+    try:
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.process.kill()
+        running.process.wait()
+
+
+def test_the_campaign_comes_to_the_end_that_the_sandbox_promises(tmp_path: Path) -> None:
+    with demo("--once", "--port", "0", tmp=tmp_path) as running:
+        assert running.end() == 0, running.text
+    text = running.text
+    assert "22 deliveries = 13 reached + 9 failed + 0 still open" in text
+    assert "The campaign is over" in text
+    table = text[text.index("contact medium destination") :]
+    for destination, end in ENDS.items():
+        assert re.search(rf" {re.escape(destination)} .* {end}\s*$", table, re.MULTILINE), destination
+        arrived = re.search(rf"^\d\d:\d\d:\d\d  (SMS|email) +{re.escape(destination)} ", text, re.MULTILINE)
+        assert (arrived is None) is (destination in NEVER_ARRIVE), destination
+    assert text.count("  SOAP    AddCampaignContact ") == len(PEOPLE) == 12
+    assert re.search(r"  status  Dina email 4 success$", text, re.MULTILINE), "a success before its bounce"
+    assert re.search(r"  SMS     \+15035550102 W czwartek .* Młyńskiej .*  2 parts$", text, re.MULTILINE)
+    assert "\x1b" not in text
+    assert list(running.tmp.iterdir()) == []
+
+
+def test_it_goes_on_serving_and_its_examples_can_be_pasted(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with socket.socket() as taken, demo_beside(taken, "--data-dir", str(data), tmp=tmp_path) as running:
+        running.until("Port 8080 is in use")
+        address = running.until(r"^  address   (http://127\.0\.0\.1:\d+/OutboundNotifications\.svc)$")[1]
+        assert not address.startswith("http://127.0.0.1:8080/")
+        running.until("^  account   demo$")
+        password = running.until(r"^  password  (\S{16})$")[1]
+        running.until("^Ctrl-C ends the demo and keeps its data")
+        environ = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+        pasted = subprocess.run(
+            ["bash", "-c", between(running.text, r"^\S*python\S* - <<'END'$", "^END$")],
+            check=False,
+            capture_output=True,
+            text=True,
+            env=environ,
+            timeout=SECONDS,
+        )
+        assert (pasted.stdout.strip(), pasted.stderr.strip()) == ("0", "")
+        running.until(r"  SMS     \+12025550123 No water in Mill Street")
+        assert "<a:SessionId>" in open_session(address, between(running.text, "^<s:Envelope", "</s:Envelope>'$"))
+        running.process.send_signal(signal.SIGINT)
+        assert running.end() == 0
+        assert running.lines[-1] == "The demo has ended."
+    assert (data / "campana.db").is_file()
+    with demo("--data-dir", str(data), "--port", "0", tmp=tmp_path) as again:
+        again.until("  SOAP    AddCampaign ")
+        again.process.send_signal(signal.SIGINT)
+        assert again.end() == 0
+        assert "campana:" not in again.text
+        assert password not in again.text
+
+
+@pytest.mark.parametrize(("words", "code"), [((), 0), (("--once",), 1)])
+def test_it_can_be_interrupted_at_any_moment(tmp_path: Path, words: tuple[str, ...], code: int) -> None:
+    with demo(*words, "--port", "0", tmp=tmp_path) as running:
+        running.until("^Campana with sandbox carriers")
+        running.process.send_signal(signal.SIGINT)
+        assert running.end() == code
+    assert "Traceback" not in running.text
+    assert list(running.tmp.iterdir()) == []
+
+
+def test_a_port_that_was_asked_for_and_is_taken_is_told(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with demo("--port", str(port), tmp=tmp_path) as running:
+            assert running.end() == 1
+    assert running.lines[-1] == f"campana: cannot listen on 127.0.0.1 port {port}: Address already in use"
+    assert list(running.tmp.iterdir()) == []
+
+
+@contextmanager
+def demo_beside(taken: socket.socket, *words: str, tmp: Path) -> Iterator[Demo]:
+    """A demo while port 8080 is in use: by us, or by whoever has it already."""
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        taken.bind(("127.0.0.1", 8080))
+        taken.listen()
+    except OSError:
+        taken.close()
+    with demo(*words, tmp=tmp) as running:
+        yield running
+
+
+def between(text: str, first: str, last: str) -> str:
+    found = re.search(f"{first}.*?{last}", text, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    return found[0]
+
+
+def open_session(address: str, body: str) -> str:
+    request = urllib.request.Request(
+        address, body.removesuffix("'").encode(), {"Content-Type": "text/xml", "Connection": "close"}
+    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=SECONDS) as answer:
+        return str(answer.read().decode())
+
+
+# --- the screen --------------------------------------------------------------------------------------------------
+
+
+def standing(name: str, status: Status, error: int = 0, medium: Medium = Medium.SMS) -> Standing:
+    destination = "+12025550100" if medium is Medium.SMS else "ada@example.com"
+    return Standing(name, medium, destination, status, error, 2)
+
+
+def screen(*, terminal: bool, width: int = 80) -> tuple[Screen, io.StringIO]:
+    printed = io.StringIO()
+    console = Console(file=printed, force_terminal=terminal, width=width, color_system="standard" if terminal else None)
+    return Screen(console), printed
+
+
+def test_off_a_terminal_every_change_is_a_line_and_nothing_is_cut() -> None:
+    shown, printed = screen(terminal=False)
+    shown.stands([standing("Ada", Status.PENDING)])
+    shown.stands([standing("Ada", Status.PENDING)])
+    shown.stands([standing("Ada", Status.WAITING_FOR_RETRY, 203)])
+    shown.sms(Received("Water", "+12025550100", "long " * 100, ("1", "2", "3", "4"), 0, 0))
+    lines = [line[10:] for line in printed.getvalue().splitlines()]
+    assert lines[:2] == ["status  Ada SMS 1 pending", "status  Ada SMS 5 retry 203 SmsTemporary"]
+    assert lines[2].count("long") == 100
+    assert lines[2].endswith("  4 parts")
+
+
+def test_on_a_terminal_lines_fit_and_the_table_stays_below_them() -> None:
+    shown, printed = screen(terminal=True)
+    shown.called("AddCampaign", "x" * 200, 0.0123)
+    shown.stands([standing("Ada", Status.SUCCESS), standing("Ada", Status.PERMANENT_FAILURE, 410, Medium.EMAIL)])
+    shown.mail(ReceivedMail("", ("ada@example.com",), b"Subject: " + b"y" * 200 + b"\r\n\r\n", 0))
+    shown.close()
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", printed.getvalue())
+    assert max(map(len, re.split(r"[\r\n]+", text))) <= 80
+    assert "…  12 ms" in text
+    assert text.rindex("email   ada@example.com") < text.rindex("contact SMS")
+    assert "4 success" in text
+    assert "6 failure 410 EmailMailboxUnknown" in text
+
+
+def test_a_campaign_that_does_not_end_is_not_called_over() -> None:
+    shown, printed = screen(terminal=False)
+    shown.over(Outcome("", [standing("Ada", Status.SENDING), standing("Bruno", Status.SUCCESS)], 90.0, finished=False))
+    text = printed.getvalue()
+    assert "The campaign is NOT over, even after 90.0 s." in text
+    assert "2 deliveries = 1 reached + 0 failed + 1 still open" in text
+    assert "was to fail" not in text
+
+
+def test_people_meet_fates_of_the_table_in_plain_words() -> None:
+    assert fate_in_words(Medium.EMAIL, "defer-1@example.com") == "greylisted once, then delivered"
+    assert fate_in_words(Medium.EMAIL, "defer-3@example.com") == "greylisted 3 times, then delivered"
+    assert fate_in_words(Medium.SMS, "+13125550180") == "receipt UNDELIV"
+    assert fate_in_words(Medium.SMS, "+13125550100") == "delivered"
+    assert {destination for person in PEOPLE for destination in (person.sms, person.email) if destination} == set(ENDS)
