@@ -122,6 +122,25 @@ async def test_an_early_receipt_is_kept_and_applied(world: World) -> None:
     assert await standing(world) == (4, 0, 2)
 
 
+async def test_any_number_of_early_receipts_is_applied_at_once(world: World) -> None:
+    many = 1_200
+    await world.add(many)
+    ids = [f"early-{number}" for number in range(many)]
+    assert (await world.store.receipts.receipts([news(DELIVERED, one) for one in ids], rules(), NOW)).unmatched == many
+    for start in range(0, many, 500):
+        await world.plan()
+        lease = await world.claim()
+        assert lease is not None
+        taken = [
+            Judged(one.id, 1, DELIVERING, "main", NOW, (ids[start + place],))
+            for place, one in enumerate(lease.deliveries)
+        ]
+        await world.store.river.release(Step(lease, taken, (), NOW), 0)
+    answer = await world.store.receipts.settle_early(rules(), NOW)
+    assert (len(answer.moved), answer.unmatched) == (many, 0)
+    assert set(await world.statuses()) == {Status.SUCCESS}
+
+
 async def test_early_receipts_are_forgotten_in_time(world: World) -> None:
     await world.store.receipts.receipts([news(DELIVERED, "nobody's")], rules(), NOW)
     await world.store.receipts.purge_early(NOW)

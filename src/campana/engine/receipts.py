@@ -22,8 +22,9 @@ from campana.telemetry import Metrics
 
 log = structlog.get_logger(__name__)
 
-EARLY_DELAYS = (0.05, 0.2, 1.0, 5.0, 30.0)
-"""Seconds after which receipts that matched nothing are tried again, once each."""
+EARLY_DELAYS = tuple(0.05 * 2**step for step in range(10))
+"""Seconds after which receipts that matched nothing are tried again, once each: a receipt waits no longer for its
+send than about twice as long as that took to be recorded."""
 EARLY_KEPT_MS = 3 * DAY
 OVERDUE_EVERY = 30.0
 OVERDUE_AT_ONCE = 100

@@ -10,7 +10,6 @@ from sqlalchemy import and_, bindparam, delete, insert, select, update
 from campana.storage.tables import CONTACT_BITS, MEDIUM_BITS, attempts, deliveries, early_receipts, handovers, incoming
 
 add_early = insert(early_receipts)
-drop_early = delete(early_receipts).where(early_receipts.c.id == bindparam("early"))
 purge_early = delete(early_receipts).where(early_receipts.c.at < bindparam("before"))
 overdue = (
     select(

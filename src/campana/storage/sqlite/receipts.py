@@ -50,6 +50,8 @@ SELECT e.id, e.body FROM early_receipts AS e
 JOIN handovers AS h ON h.carrier_id = e.carrier_id AND h.route = e.route
 ORDER BY e.id LIMIT :most
 """
+_DROP_EARLY = "DELETE FROM early_receipts WHERE id IN (SELECT value FROM json_each(:ids))"
+_COUNT_EARLY = "SELECT count(*) FROM early_receipts"
 _DROP_HANDOVERS = "DELETE FROM handovers WHERE id IN (SELECT value FROM json_each(:ids))"
 
 
@@ -107,18 +109,14 @@ class SqliteReceipts:
     async def settle_early(self, rules: Rules, now: int) -> LateAnswer:
         """Apply the stored receipts whose send has been recorded meanwhile."""
 
-        def work(connection: sqlite3.Connection) -> LateAnswer:
-            moved: list[Moved] = []
-            found = connection.execute(_MATCH_EARLY, {"most": SETTLED_AT_ONCE}).fetchall()
-            batch = [_decode_receipt(body) for _, body in found]
-            if batch:
-                moved = self._apply(connection, batch, _match(connection, batch), _Batch(rules, now, {}, {}, set(), []))
-            for early, _ in found:
-                run(connection, queries.drop_early, early=early)
-            left = connection.execute("SELECT count(*) FROM early_receipts").fetchone()[0]
-            return LateAnswer(moved, left)
-
-        return await self._database.write(work)
+        moved: list[Moved] = []
+        while True:
+            settled, some = await self._database.write(lambda connection: self._settle_some(connection, rules, now))
+            moved += some
+            if settled < SETTLED_AT_ONCE:
+                break
+        left = self._database.look(lambda connection: connection.execute(_COUNT_EARLY).fetchone()[0])
+        return LateAnswer(moved, left)
 
     async def purge_early(self, before: int) -> None:
         """Forget stored receipts that belong to nothing."""
@@ -177,6 +175,15 @@ class SqliteReceipts:
             lambda connection: run(connection, queries.messages, after=after, most=limit).fetchall()
         )
         return [KeptMessage(row[0], row[1], row[2], Medium(row[3]), *row[4:]) for row in rows]
+
+    def _settle_some(self, connection: sqlite3.Connection, rules: Rules, now: int) -> tuple[int, list[Moved]]:
+        found = connection.execute(_MATCH_EARLY, {"most": SETTLED_AT_ONCE}).fetchall()
+        if not found:
+            return 0, []
+        batch = [_decode_receipt(body) for _, body in found]
+        moved = self._apply(connection, batch, _match(connection, batch), _Batch(rules, now, {}, {}, set(), []))
+        connection.execute(_DROP_EARLY, {"ids": pack([early for early, _ in found])})
+        return len(found), moved
 
     def _apply(
         self, connection: sqlite3.Connection, receipts: Sequence[Receipt], matches: dict[int, _Match], batch: _Batch
