@@ -9,7 +9,7 @@ import pytest
 from campana.domain.campaign import SmsSettings, UncertainPolicy
 from campana.domain.delivery import Medium, Status
 from campana.domain.outcome import Change, DeliveryCode
-from campana.storage.river import ClaimQuery, Judged, Lease, LeaseLost, Moved, Step
+from campana.storage.river import ClaimQuery, Cut, Judged, Lease, LeaseLost, Moved, Step, Waiting
 from campana.storage.tables import NEVER
 from tests.contract.conftest import NOW, World, a_campaign, guid, rules
 
@@ -62,10 +62,11 @@ async def test_lanes_tell_what_there_is_to_plan(world: World) -> None:
     assert await world.store.river.lanes() == []
     await world.add(4)
     lane = next(lane for lane in await world.store.river.lanes() if lane.medium is Medium.SMS)
-    assert (lane.fresh, lane.next_due, lane.waiting_chunks, lane.account) == (4, None, 0, world.account)
-    await world.plan(3)
-    lane = next(lane for lane in await world.store.river.lanes(world.campaign.number) if lane.medium is Medium.SMS)
-    assert (lane.fresh, lane.waiting_chunks) == (1, 1)
+    assert (lane.fresh, lane.next_due, lane.waiting, lane.account) == (4, None, None, world.account)
+    number = world.campaign.number
+    await world.store.river.plan([Cut(number, Medium.SMS, 1, 1, 100, 900), Cut(number, Medium.SMS, 2, 2, 50, 800)], NOW)
+    lane = next(lane for lane in await world.store.river.lanes(number) if lane.medium is Medium.SMS)
+    assert (lane.fresh, lane.waiting) == (1, Waiting(2, 50, 100, 800, 900))
     await world.store.campaigns.delete(world.campaign.number, NOW)
     assert await world.store.river.lanes() == []
 
@@ -223,6 +224,23 @@ async def test_what_did_not_leave_waits_again_untouched(world: World) -> None:
     again_leased = await world.claim(NOW + 500)
     assert [one.dial[-1] for one in again_leased.deliveries] == ["2", "3"]
     assert again_leased.epoch == 2
+
+
+async def test_a_step_may_only_record(world: World) -> None:
+    lease = await leased(world, 2)
+    first = lease.deliveries[0].id
+    await world.store.river.step(Step(lease, [], [first], NOW))
+    assert await world.store.river.step(Step(lease, judged(lease, SUCCESS, slice(1)), (), NOW)) == frozenset()
+    assert await world.statuses() == [4, 2]
+    await world.store.river.sweep(NEVER, rules(), NOW)
+    assert await world.statuses() == [4, 1], "the mark stayed where it was"
+
+
+async def test_a_release_tells_whether_something_waits_again(world: World) -> None:
+    lease = await leased(world, 2)
+    assert await world.store.river.release(Step(lease, judged(lease, SUCCESS, slice(1)), (), NOW), 0) is True
+    again = await world.claim()
+    assert await world.store.river.release(Step(again, judged(again, SUCCESS), (), NOW), 0) is False
 
 
 async def test_a_lost_lease_writes_nothing(world: World) -> None:

@@ -17,27 +17,45 @@ RECOVERY_MS = 10_000
 UNLIMITED_START = 1_000.0
 """Messages a second from which an unlimited route is slowed down when its carrier throttles it."""
 
+SLOTS = 20
+"""Grants are spread over so many slots a second, so that a carrier that counts shorter spans sees no bursts."""
+
+MARGIN_MS = 20
+"""By so much the window is longer than a second: what a network bunches up stays within the limit, too."""
+
+PENDING_MS = 5
+"""How long to wait before asking again when there is room only once granted messages have left."""
+
 
 class Pace:
     """Grants messages to a route with at most `rate` messages in any second (none: without limit).
 
-    A sliding window of one second holds the exact limit; within it, grants are spread over twenty slots, so that
-    a carrier that counts shorter spans sees no bursts. `slow_down` halves the pace after a throttling answer;
-    from there it climbs back within RECOVERY_MS.
+    A granted message takes up room from its grant until a second after it left: `left` says when that was, and
+    `give_back` that it did not leave at all. So the limit holds for what really leaves, however long that takes.
+    `slow_down` halves the pace after a throttling answer; from there it climbs back within RECOVERY_MS.
     """
 
     def __init__(self, rate: float | None) -> None:
         self._rate = rate
-        self._grants: deque[tuple[int, int]] = deque()
+        self._slots: deque[tuple[int, int]] = deque()
+        """When how many were granted, for the last slot."""
+        self._departures: deque[tuple[int, int]] = deque()
+        """When how many left, for the last window."""
         self._in_window = 0
+        self._pending = 0
         self._ceiling = math.inf
         self._slowed_at = 0
         self._pause_until = 0
+        self._latest = 0
 
     @property
     def rate(self) -> float | None:
         """Messages per second as configured."""
         return self._rate
+
+    def is_limited(self, now: int) -> bool:
+        """Whether anything limits the route at `now`; where nothing does, `left` need not be told."""
+        return self.current(now) != math.inf
 
     def current(self, now: int) -> float:
         """Messages per second that the route may take at `now`; infinite where nothing limits it."""
@@ -49,13 +67,14 @@ class Pace:
             self._ceiling = math.inf
             return configured
         full = configured if configured != math.inf else max(UNLIMITED_START, self._ceiling)
-        return min(configured, self._ceiling + (full - self._ceiling) * elapsed / RECOVERY_MS)
+        return min(configured, self._ceiling + (full - self._ceiling) * max(0, elapsed) / RECOVERY_MS)
 
     def slow_down(self, now: int, pause_ms: int = 200) -> None:
         """The carrier throttled us: halve the pace and say nothing for `pause_ms` milliseconds.
 
         Several throttling answers within one pause count once: they answer the same burst.
         """
+        self._mind(now)
         if now < self._pause_until:
             return
         current = self.current(now)
@@ -64,67 +83,87 @@ class Pace:
         self._pause_until = now + pause_ms
 
     def grant(self, wanted: int, now: int) -> int:
-        """Grant up to `wanted` messages at `now` (milliseconds); 0 where none may go yet: ask `next_at`."""
+        """Grant up to `wanted` messages at `now` (milliseconds); 0 where none may go yet: ask `next_at`.
+
+        Where the route is limited, each is to be told as `left` or given back.
+        """
+        self._mind(now)
         if now < self._pause_until:
             return 0
         rate = self.current(now)
         if rate == math.inf:
             return wanted
         self._forget(now, rate)
-        granted = min(wanted, self._room(rate), self._slot_room(now, rate))
-        if granted > 0:
-            self._grants.append((now, granted))
-            self._in_window += granted
-        return max(granted, 0)
+        granted = max(0, min(wanted, self._room(rate), self._slot_room(now, rate)))
+        if granted:
+            self._slots.append((now, granted))
+            self._pending += granted
+        return granted
+
+    def left(self, count: int, now: int) -> None:
+        """Note that granted messages leave at `now`."""
+        self._mind(now)
+        self._pending = max(0, self._pending - count)
+        self._in_window += count
+        if self._departures and self._departures[-1][0] == now:
+            count += self._departures.pop()[1]
+        self._departures.append((now, count))
 
     def give_back(self, unused: int) -> None:
         """Return granted messages that did not leave, so that they do not count."""
-        while unused > 0 and self._grants:
-            at, count = self._grants.pop()
-            taken = min(unused, count)
-            self._in_window -= taken
-            unused -= taken
-            if count > taken:
-                self._grants.append((at, count - taken))
+        self._pending = max(0, self._pending - unused)
 
     def next_at(self, now: int) -> int:
         """The earliest instant at which `grant` may grant something."""
+        self._mind(now)
         if now < self._pause_until:
             return self._pause_until
         rate = self.current(now)
         if rate == math.inf:
             return now
         self._forget(now, rate)
-        if self._room(rate) <= 0 and self._grants:
-            return self._grants[0][0] + self._span(rate) + 1
-        if self._slot_room(now, rate) <= 0 and self._grants:
-            return max(now + 1, self._grants[-1][0] + self._gap(rate))
-        return now
-
-    @staticmethod
-    def _span(rate: float) -> int:
-        """Milliseconds of the window: a second, or longer for less than one message a second."""
-        return 1_000 if rate >= 1 else math.ceil(1_000 / rate)
-
-    @staticmethod
-    def _gap(rate: float) -> int:
-        """Milliseconds between slots: a twentieth of a second, or the time of one message where that is longer."""
-        return max(50, math.ceil(1_000 / rate))
+        earliest = now
+        if self._room(rate) <= 0:
+            earliest = self._departures[0][0] + _span(rate) + 1 if self._departures else now + PENDING_MS
+        if self._slot_room(now, rate) <= 0:
+            earliest = max(earliest, self._slots[0][0] + _gap(rate))
+        return earliest
 
     def _room(self, rate: float) -> int:
-        return max(1, math.floor(rate)) - self._in_window
+        return max(1, math.floor(rate)) - self._in_window - self._pending
 
     def _slot_room(self, now: int, rate: float) -> int:
-        share = max(1, math.ceil(rate * self._gap(rate) / 1_000))
-        gap = self._gap(rate)
-        used = 0
-        for at, count in reversed(self._grants):
-            if now - at >= gap:
-                break
-            used += count
-        return share - used
+        gap = _gap(rate)
+        while self._slots and now - self._slots[0][0] >= gap:
+            self._slots.popleft()
+        return _share(rate) - sum(count for _, count in self._slots)
 
     def _forget(self, now: int, rate: float) -> None:
-        horizon = now - self._span(rate)
-        while self._grants and self._grants[0][0] < horizon:
-            self._in_window -= self._grants.popleft()[1]
+        horizon = now - _span(rate)
+        while self._departures and self._departures[0][0] < horizon:
+            self._in_window -= self._departures.popleft()[1]
+
+    def _mind(self, now: int) -> None:
+        """Where the clock was set back, move with it: what left is not to block the route until the old time."""
+        if now < self._latest:
+            back = self._latest - now
+            self._departures = deque((at - back, count) for at, count in self._departures)
+            self._slots = deque((at - back, count) for at, count in self._slots)
+            self._slowed_at -= back
+            self._pause_until -= back
+        self._latest = now
+
+
+def _span(rate: float) -> int:
+    """Milliseconds of the window: a second, or longer for less than one message a second."""
+    return MARGIN_MS + (1_000 if rate >= 1 else math.ceil(1_000 / rate))
+
+
+def _share(rate: float) -> int:
+    """Messages of a slot."""
+    return max(1, math.ceil(rate / SLOTS))
+
+
+def _gap(rate: float) -> int:
+    """Milliseconds of a slot: a tenth less than its messages need, so that the window alone sets the limit."""
+    return math.floor(_share(rate) * 900 / rate)

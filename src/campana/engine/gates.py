@@ -48,12 +48,40 @@ class Gate:
     clock: Clock
     opening: Opening
     stopped: bool = False
+    revision: int = 0
+    """What the campaign says now; 0 before it was looked at."""
     users: int = 0
     shut: asyncio.Event = field(default_factory=asyncio.Event)
 
     def permit(self) -> bool:
         """True where an attempt may begin at this very moment."""
         return not self.stopped and self.opening.opens_at <= self.clock() < self.opening.closes_at
+
+    async def wait(self, seconds: float) -> None:
+        """Wait a while, less where the gate shuts meanwhile."""
+        if self.shut.is_set() and self.permit():
+            # It has opened by the clock alone.
+            self.shut.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self.shut.wait()
+        except TimeoutError:
+            pass
+
+
+@dataclass(slots=True)
+class Passage:
+    """A lease's way through a gate: as long as that is open and the campaign says what it said at the beginning.
+
+    A lease that loses it for an edit is given back, so that what has not begun is claimed again as it reads now.
+    """
+
+    gate: Gate
+    revision: int
+
+    def permit(self) -> bool:
+        """True where an attempt of the lease may begin at this very moment."""
+        return self.gate.revision == self.revision and self.gate.permit()
 
 
 class Gates:
@@ -81,12 +109,11 @@ class Gates:
         return row, known[1]
 
     async def enter(self, number: int, medium: Medium) -> Gate:
-        """The gate of a lane whose lease begins; to be left again."""
-        gate = self._gates.get((number, medium))
-        if gate is None:
-            gate = self._gates[number, medium] = Gate(self._clock, SHUT, self._stopped)
-        gate.users += 1
+        """The gate of a lane whose lease begins; to be left again, but for where this raises StoreUnavailable."""
+        gate = self._gates.get((number, medium)) or Gate(self._clock, SHUT, self._stopped)
         await self._look_again(number, medium, gate)
+        gate = self._gates.setdefault((number, medium), gate)
+        gate.users += 1
         return gate
 
     def leave(self, number: int, medium: Medium) -> None:
@@ -116,6 +143,7 @@ class Gates:
     async def _look_again(self, number: int, medium: Medium, gate: Gate) -> None:
         found = await self.look(number)
         gate.opening = SHUT if found is None else opening_of(*found, medium, self._clock())
+        gate.revision = 0 if found is None else found[0].revision
         if gate.permit():
             gate.shut.clear()
         else:

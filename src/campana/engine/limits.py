@@ -9,12 +9,40 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from campana.channels.contract import Health, Route
+from campana.channels.contract import Health, Permit, Route
 from campana.channels.settings import RouteSettings
 from campana.domain.delivery import Medium
 from campana.domain.moment import Clock
 from campana.domain.rate import Pace
-from campana.engine.gates import Gate
+from campana.engine.gates import Passage
+
+
+class Grant:
+    """Messages that a route's pace allows to one lease; `permit` tells the pace when each leaves. To be closed."""
+
+    __slots__ = ("_clock", "_pace", "_passage", "_unspent", "count", "permit")
+
+    def __init__(self, count: int, passage: Passage, pace: Pace, clock: Clock) -> None:
+        self.count = count
+        limited = pace.is_limited(clock())
+        self.permit: Permit = self._spend if limited else passage.permit
+        self._unspent = count if limited else 0
+        self._passage = passage
+        self._pace = pace
+        self._clock = clock
+
+    def close(self) -> None:
+        """Return what did not leave."""
+        self._pace.give_back(self._unspent)
+        self._unspent = 0
+
+    def _spend(self) -> bool:
+        if not self._passage.permit():
+            return False
+        if self._unspent:
+            self._unspent -= 1
+            self._pace.left(1, self._clock())
+        return True
 
 
 @dataclass(slots=True)
@@ -52,27 +80,23 @@ class Way:
         domain = "." + destination.rpartition("@")[2].casefold()
         return domain.endswith(tuple("." + served.casefold().lstrip(".@") for served in settings.destinations))
 
-    async def grant(self, wanted: int, gate: Gate, clock: Clock) -> int:
-        """Wait until the pace allows up to `wanted` messages; 0 where the gate shut meanwhile.
+    def makes_wait(self, now: int) -> bool:
+        """Whether who asks for a grant now has to wait for it."""
+        return self.turn.locked() or self.pace.next_at(now) > now
+
+    async def grant(self, wanted: int, passage: Passage, clock: Clock) -> Grant | None:
+        """Wait until the pace allows up to `wanted` messages; None where the passage was lost meanwhile.
 
         Those who wait are served in the order in which they came.
         """
         async with self.turn:
-            while gate.permit():
+            while passage.permit():
                 now = clock()
                 granted = self.pace.grant(wanted, now)
                 if granted:
-                    return granted
-                await _shut_or_wait(gate, max(1, self.pace.next_at(now) - now) / 1_000)
-        return 0
-
-
-async def _shut_or_wait(gate: Gate, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await gate.shut.wait()
-    except TimeoutError:
-        pass
+                    return Grant(granted, passage, self.pace, clock)
+                await passage.gate.wait(max(1, self.pace.next_at(now) - now) / 1_000)
+        return None
 
 
 class Ways:

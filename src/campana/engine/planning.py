@@ -10,7 +10,6 @@ from collections.abc import Callable
 import structlog
 
 from campana.bus.contract import Hint, News
-from campana.domain.delivery import Medium
 from campana.domain.moment import Clock
 from campana.engine.alarm import Alarm
 from campana.engine.gates import SHUT, Gates, Opening, opening_of
@@ -24,6 +23,9 @@ log = structlog.get_logger(__name__)
 
 PAUSE_MS = 1_000
 """How long to wait before asking a store again that could not answer."""
+
+MOST_GIVEN_BACK_MS = 5_000
+"""A chunk that was given back waits no longer than this; one that waits longer has a window's opening to wait for."""
 
 
 class Planner:
@@ -46,7 +48,6 @@ class Planner:
         # Turns outlive a restart: they rise more slowly than microseconds do.
         self._served_turn = clock() * 1_000
         self._last_turn: dict[int, int] = {}
-        self._openings: dict[tuple[int, Medium], Opening] = {}
 
     def hear(self, hint: Hint) -> None:
         """A campaign changed, or has contacts to plan."""
@@ -81,24 +82,29 @@ class Planner:
                 self._alarm.set(self._clock() + PAUSE_MS)
             await self._alarm.wait()
 
-    async def round(self) -> int:
-        """Look at every lane that may have something to plan; tell how many deliveries were cut."""
+    async def round(self) -> bool:
+        """Look at every lane that may have something to plan; tell whether there is anything new to claim."""
         now = self._clock()
+        moved = False
         lanes = await self._lanes_to_look_at(now)
         cuts: list[Cut] = []
         for lane in lanes:
-            cut = await self._order(lane, now)
-            if cut is not None:
-                cuts.append(cut)
+            found = await self._gates.look(lane.campaign)
+            if found is None:
+                continue
+            opening = opening_of(*found, lane.medium, now)
+            moved = await self._move_window(lane, opening, now) or moved
+            if self._needs_chunk(lane, opening, now):
+                cuts.append(self._cut(lane, found[0], opening))
         if not cuts:
-            return 0
+            return moved
         sizes = await self._river.plan(cuts, now)
         for cut, size in zip(cuts, sizes, strict=True):
             if size:
                 # Perhaps there is more, and room for another chunk.
                 self._look_at.add(cut.campaign)
                 self._alarm.ring()
-        return sum(sizes)
+        return moved or any(sizes)
 
     async def _lanes_to_look_at(self, now: int) -> list[Lane]:
         if now - self._rescanned_at >= self._options.rescan_ms or now < self._rescanned_at:
@@ -113,41 +119,36 @@ class Planner:
         numbers, self._look_at = sorted(self._look_at), set()
         return [lane for number in numbers for lane in await self._river.lanes(number)]
 
-    async def _order(self, lane: Lane, now: int) -> Cut | None:
-        """Decide what a lane needs: a chunk, a moved window, or a reminder for later."""
-        found = await self._gates.look(lane.campaign)
-        if found is None:
-            return None
-        row, window = found
-        opening = opening_of(row, window, lane.medium, now)
-        await self._move_window(lane, opening, now)
+    def _needs_chunk(self, lane: Lane, opening: Opening, now: int) -> bool:
+        """Tell whether a chunk is to be cut from a lane now; if it may be later, set a reminder."""
         if opening == SHUT:
-            return None
+            return False
         if opening.opens_at > now:
             self.remind(lane.campaign, opening.opens_at)
-            return None
+            return False
         # What waits when the window closes must be moved to the next one.
         self.remind(lane.campaign, opening.closes_at)
         is_due = lane.next_due is not None and lane.next_due <= now
         if not (lane.fresh > 0 or is_due):
             if lane.next_due is not None:
                 self.remind(lane.campaign, lane.next_due)
-            return None
-        if lane.waiting_chunks >= self._options.waiting_chunks:
-            return None
-        return self._cut(lane, row, opening)
+            return False
+        return lane.waiting is None or lane.waiting.chunks < self._options.waiting_chunks
 
-    async def _move_window(self, lane: Lane, opening: Opening, now: int) -> None:
-        """Chunks that wait carry the window in which they may be claimed: keep it true."""
-        key = (lane.campaign, lane.medium)
-        # While a window is open its opening is *now*; only its end tells it from others.
-        window = Opening(0, opening.closes_at) if opening.opens_at <= now else opening
-        if lane.waiting_chunks and self._openings.get(key) != window:
-            await self._river.gate(lane.campaign, lane.medium, window.opens_at, window.closes_at)
-        if lane.waiting_chunks or lane.fresh:
-            self._openings[key] = window
+    async def _move_window(self, lane: Lane, opening: Opening, now: int) -> bool:
+        """Chunks that wait carry the window in which they may be claimed: keep it true. Tell whether it was moved."""
+        waiting = lane.waiting
+        if waiting is None:
+            return False
+        true = waiting.first_closes == waiting.last_closes == opening.closes_at
+        if opening.opens_at <= now:
+            true = true and waiting.last_opens <= now + MOST_GIVEN_BACK_MS
+            opening = Opening(0, opening.closes_at)
         else:
-            self._openings.pop(key, None)
+            true = true and waiting.first_opens >= opening.opens_at
+        if not true:
+            await self._river.gate(lane.campaign, lane.medium, opening.opens_at, opening.closes_at)
+        return not true
 
     def _cut(self, lane: Lane, row: CampaignRow, opening: Opening) -> Cut:
         limit = self._options.chunk_size

@@ -17,6 +17,7 @@ from campana.domain.message import Content
 from campana.domain.outcome import DeliveryCode
 from campana.engine.limits import Way
 from campana.storage.river import ClaimedDelivery, Lease, River
+from campana.storage.store import StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +33,7 @@ class Renderer:
         self._composers: OrderedDict[tuple[int, int, Medium, str], Composer] = OrderedDict()
 
     async def render(self, lease: Lease, way: Way, deliveries: Sequence[ClaimedDelivery]) -> list[Parcel | SendError]:
-        """One parcel, or the reason why there is none, for each delivery in its order."""
+        """One parcel, or the reason why there is none, for each delivery in its order. Raises StoreUnavailable."""
         rendered: list[Parcel | SendError] = []
         for delivery in deliveries:
             try:
@@ -42,6 +43,8 @@ class Renderer:
                 rendered.append(composer(delivery.id, delivery.attempt, delivery.dial, delivery.text))
             except SendError as error:
                 rendered.append(error)
+            except StoreUnavailable:
+                raise
             except Exception:
                 log.exception("rendering.defect", delivery=delivery.id, route=way.name)
                 rendered.append(RefusedForGood(DeliveryCode.UNRENDERABLE))

@@ -80,7 +80,7 @@ class Engine:
         self._sweeper = Sweeper(store.river, self._rule, options, tools.metrics, clock)
         self.mailroom = Mailroom(store.receipts, self._rule, bus, tools.metrics, clock)
         self._asker = Asker(store.river, store.receipts, self._ways, self.mailroom, clock)
-        self._notices = Notices(self._claimer.used, self._claimer.remind, self._planner.remind)
+        self._notices = Notices(self._claimer.used, self._given_back, self._planner.remind)
         self._tasks: list[asyncio.Task[None]] = []
         self._refreshing: set[asyncio.Task[None]] = set()
         self._end_listening = bus.listen(self._hear)
@@ -121,6 +121,11 @@ class Engine:
 
     async def _carry(self, lease: Lease) -> None:
         await self._sender.carry(lease, self._notices, self._metrics)
+
+    def _given_back(self, campaign: int, opens_at: int) -> None:
+        """A chunk waits again: perhaps in another window than the one with which it was cut."""
+        self._planner.remind(campaign, 0)
+        self._claimer.remind(opens_at)
 
     def _rule(self, campaign: CampaignRow, medium: Medium) -> RetryRule:
         return retry_rule(self._options, campaign, medium)

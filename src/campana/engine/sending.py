@@ -14,13 +14,13 @@ from typing import TypeVar
 
 import structlog
 
-from campana.channels.contract import Parcel, Result
+from campana.channels.contract import Parcel, Permit, Result
 from campana.channels.errors import RefusedForNow, SendError, Throttled, Withdrawn
 from campana.domain.delivery import Medium
 from campana.domain.moment import Clock
 from campana.domain.outcome import DeliveryCode
 from campana.domain.retry import RetryRule
-from campana.engine.gates import Gate, Gates
+from campana.engine.gates import Gate, Gates, Passage
 from campana.engine.limits import Way, Ways
 from campana.engine.options import EngineOptions, retry_rule
 from campana.engine.recording import Verdicts, judge
@@ -41,10 +41,11 @@ LONGEST_PAUSE = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Notices:
-    """Whom the bend tells: that a lane uses a route, that a chunk may be claimed later, that something goes again."""
+    """Whom the bend tells: that a lane uses a route, that a campaign's chunk waits again until an instant, that
+    something of a campaign goes again at an instant."""
 
     lane_uses: Callable[[int, Medium, Way], None]
-    chunk_waits_until: Callable[[int], None]
+    given_back: Callable[[int, int], None]
     goes_again: Callable[[int, int], None]
 
 
@@ -63,9 +64,10 @@ class _Course:
 
     lease: Lease
     way: Way
-    gate: Gate
+    passage: Passage
     rule: RetryRule
     judged: list[Judged]
+    """What became of the last portion, and is not written yet."""
     waits_ms: int = 0
 
 
@@ -85,17 +87,19 @@ class Sender:
     async def carry(self, lease: Lease, notices: Notices, metrics: Metrics) -> None:
         """Carry a lease out to its end; one that was lost is left to its new owner."""
         self.carried.add(lease.chunk)
-        gate = await self._gates.enter(lease.campaign, lease.medium)
         try:
-            portions = await self._sort(lease)
-            self.carried.update(portion.lease.chunk for portion in portions)
-            # Side by side: a slow route must not hold up what goes by another.
-            await asyncio.gather(*(self._see_through(portion, gate, notices, metrics) for portion in portions))
+            gate = await self._persist(partial(self._gates.enter, lease.campaign, lease.medium))
+            try:
+                portions = await self._sort(lease)
+                self.carried.update(portion.lease.chunk for portion in portions)
+                # Side by side: a slow route must not hold up what goes by another.
+                await asyncio.gather(*(self._see_through(portion, gate, notices, metrics) for portion in portions))
+            finally:
+                self._gates.leave(lease.campaign, lease.medium)
         except LeaseLost:
             log.warning("lease.lost", chunk=lease.chunk, campaign=lease.campaign)
         finally:
             self.carried.discard(lease.chunk)
-            self._gates.leave(lease.campaign, lease.medium)
 
     async def _see_through(self, portion: _Portion, gate: Gate, notices: Notices, metrics: Metrics) -> None:
         """Carry a portion out, whatever happens to its siblings."""
@@ -110,7 +114,7 @@ class Sender:
 
     async def _sort(self, lease: Lease) -> list[_Portion]:
         """Choose each delivery's route. Nearly always that is one route for all; else the lease is split."""
-        found = await self._gates.look(lease.campaign)
+        found = await self._persist(partial(self._gates.look, lease.campaign))
         account = found[0].account_id if found else ""
         groups: dict[tuple[str, bool], list[ClaimedDelivery]] = {}
         for delivery in lease.deliveries:
@@ -128,7 +132,7 @@ class Sender:
 
     async def _carry_portion(self, portion: _Portion, gate: Gate, notices: Notices, metrics: Metrics) -> None:
         lease, way = portion.lease, portion.way
-        found = await self._gates.look(lease.campaign)
+        found = await self._persist(partial(self._gates.look, lease.campaign))
         if found is None or portion.is_down:
             await self._release(lease, [], ROUTE_DOWN_MS, notices)
             return
@@ -142,7 +146,7 @@ class Sender:
         notices.lane_uses(lease.campaign, lease.medium, way)
         way.leases += 1
         try:
-            course = _Course(lease, way, gate, rule, [])
+            course = _Course(lease, way, Passage(gate, gate.revision), rule, [])
             await self._drain(course, notices, metrics)
             await self._release(lease, course.judged, course.waits_ms, notices)
         finally:
@@ -153,27 +157,41 @@ class Sender:
         lease, way = course.lease, course.way
         done = 0
         while done < len(lease.deliveries):
+            if course.judged and way.makes_wait(self._clock()):
+                # What is known stays unwritten no longer than writing takes.
+                await self._step(course, ())
             wanted = min(self._options.flush_size, len(lease.deliveries) - done)
-            granted = await way.grant(wanted, course.gate, self._clock)
-            if not granted:
+            grant = await way.grant(wanted, course.passage, self._clock)
+            if grant is None:
                 return
-            portion = lease.deliveries[done : done + granted]
-            step = Step(lease, course.judged, [delivery.id for delivery in portion], self._clock())
-            withdrawn = await self._persist(partial(self._river.step, step))
-            course.judged = []
-            verdicts = await self._send(course, [one for one in portion if one.id not in withdrawn], metrics)
+            portion = lease.deliveries[done : done + grant.count]
+            try:
+                withdrawn = await self._step(course, portion)
+                leaving = [one for one in portion if one.id not in withdrawn]
+                verdicts = await self._send(course, leaving, grant.permit, metrics)
+            finally:
+                grant.close()
             course.judged = verdicts.judged
             self._count(lease, verdicts.judged, metrics, notices)
-            done += granted
+            done += len(portion)
             if verdicts.never_left:
                 course.waits_ms = self._after(way, verdicts.never_left)
                 return
 
-    async def _send(self, course: _Course, deliveries: Sequence[ClaimedDelivery], metrics: Metrics) -> Verdicts:
-        rendered = await self._renderer.render(course.lease, course.way, deliveries)
+    async def _step(self, course: _Course, upcoming: Sequence[ClaimedDelivery]) -> frozenset[int]:
+        """Record what is judged and move the mark; tell what of the upcoming must not leave after all."""
+        step = Step(course.lease, course.judged, [delivery.id for delivery in upcoming], self._clock())
+        withdrawn = await self._persist(partial(self._river.step, step))
+        course.judged = []
+        return withdrawn
+
+    async def _send(
+        self, course: _Course, deliveries: Sequence[ClaimedDelivery], permit: Permit, metrics: Metrics
+    ) -> Verdicts:
+        rendered = await self._persist(partial(self._renderer.render, course.lease, course.way, deliveries))
         parcels = [one for one in rendered if isinstance(one, Parcel)]
         started = time.perf_counter()
-        sent = iter(await course.way.route.send(parcels, course.gate.permit) if parcels else ())
+        sent = iter(await course.way.route.send(parcels, permit) if parcels else ())
         metrics.send_seconds.observe(course.way.name, seconds=time.perf_counter() - started)
         metrics.attempts_sent.add(course.lease.medium, course.way.name, by=len(parcels))
         results = [one if isinstance(one, SendError) else next(sent) for one in rendered]
@@ -181,7 +199,6 @@ class Sender:
 
     def _after(self, way: Way, never_left: Sequence[SendError]) -> int:
         """Tell how long the rest of a chunk waits, by the first reason for which something did not leave."""
-        way.pace.give_back(len(never_left))
         if any(isinstance(error, Throttled) for error in never_left):
             way.pace.slow_down(self._clock())
             return THROTTLED_MS
@@ -201,9 +218,8 @@ class Sender:
     async def _release(self, lease: Lease, judged: Sequence[Judged], waits_ms: int, notices: Notices) -> None:
         opens_at = self._clock() + waits_ms if waits_ms else 0
         step = Step(lease, judged, (), self._clock())
-        await self._persist(partial(self._river.release, step, opens_at))
-        if waits_ms:
-            notices.chunk_waits_until(opens_at)
+        if await self._persist(partial(self._river.release, step, opens_at)):
+            notices.given_back(lease.campaign, opens_at)
 
     async def _persist(self, write: Callable[[], Awaitable[T]]) -> T:
         """Write, however long the store takes to come back: what has left must be told. Raises LeaseLost."""

@@ -24,6 +24,17 @@ class LeaseLost(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """Chunks of a lane that nobody has claimed: how many, and from when and until when they may be claimed."""
+
+    chunks: int
+    first_opens: int
+    last_opens: int
+    first_closes: int
+    last_closes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Lane:
     """A campaign on one medium, as the planner sees it."""
 
@@ -34,8 +45,8 @@ class Lane:
     """Contacts that were never planned."""
     next_due: int | None
     """The earliest moment of what is to be planned one by one."""
-    waiting_chunks: int
-    """Chunks that nobody has claimed."""
+    waiting: Waiting | None
+    """None where no chunk waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +113,8 @@ class Judged(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a lease: record what is judged, and allow `upcoming` deliveries (rising ids) to be handed over."""
+    """One step of a lease: record what is judged, and allow `upcoming` deliveries (rising ids, perhaps none) to be
+    handed over."""
 
     lease: Lease
     judged: Sequence[Judged]
@@ -192,9 +204,9 @@ class River(Protocol):
         Returns the upcoming ids that must not be sent after all, since they were cancelled meanwhile.
         """
 
-    async def release(self, step: Step, opens_at: int) -> None:
+    async def release(self, step: Step, opens_at: int) -> bool:
         """Record what is judged and end the lease. What was not handed over waits again, to be claimed from
-        `opens_at` on. `upcoming` is not looked at. Raises LeaseLost."""
+        `opens_at` on; True where there is such. `upcoming` is not looked at. Raises LeaseLost."""
 
     async def heartbeat(self, owner: str, chunks: Sequence[int], until: int) -> None:
         """Extend these leases of an owner, and only these: one whose carrier failed is to lapse."""

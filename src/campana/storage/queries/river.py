@@ -14,7 +14,15 @@ from campana.storage.tables import campaigns, chunks, contents, deliveries, due,
 
 _place = (due.c.campaign == bindparam("campaign"), due.c.medium == bindparam("medium"))
 _waiting = (
-    select(chunks.c.campaign, chunks.c.medium, func.count().label("waiting"))
+    select(
+        chunks.c.campaign,
+        chunks.c.medium,
+        func.count().label("waiting"),
+        func.min(chunks.c.opens_at).label("first_opens"),
+        func.max(chunks.c.opens_at).label("last_opens"),
+        func.min(chunks.c.closes_at).label("first_closes"),
+        func.max(chunks.c.closes_at).label("last_closes"),
+    )
     .where(chunks.c.owner.is_(None))
     .group_by(chunks.c.campaign, chunks.c.medium)
     .subquery()
@@ -31,7 +39,11 @@ _lanes_to_plan = (
         lanes.c.account,
         campaigns.c.contacts - lanes.c.planned,
         _next_due,
-        func.coalesce(_waiting.c.waiting, 0),
+        _waiting.c.waiting,
+        _waiting.c.first_opens,
+        _waiting.c.last_opens,
+        _waiting.c.first_closes,
+        _waiting.c.last_closes,
     )
     .join_from(lanes, campaigns, campaigns.c.number == lanes.c.campaign)
     .outerjoin(_waiting, and_(_waiting.c.campaign == lanes.c.campaign, _waiting.c.medium == lanes.c.medium))

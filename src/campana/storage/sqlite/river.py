@@ -29,6 +29,7 @@ from campana.storage.river import (
     Moved,
     Rules,
     Step,
+    Waiting,
 )
 from campana.storage.sqlite.campaigns import CampaignReader
 from campana.storage.sqlite.database import Database
@@ -171,7 +172,10 @@ class SqliteRiver:
             )
         else:
             rows = await self._database.read(lambda connection: run(connection, queries.all_lanes).fetchall())
-        return [Lane(number, Medium(medium), *rest) for number, medium, *rest in rows]
+        return [
+            Lane(number, Medium(medium), account, fresh, due, Waiting(*waiting) if waiting[0] else None)
+            for number, medium, account, fresh, due, *waiting in rows
+        ]
 
     async def plan(self, cuts: Sequence[Cut], now: int) -> list[int]:
         """Cut chunks; one size for each cut, 0 where nothing was due."""
@@ -195,21 +199,23 @@ class SqliteRiver:
 
         def work(connection: sqlite3.Connection) -> frozenset[int]:
             _record(connection, step)
+            if not step.upcoming:
+                return frozenset()
             span = _Span.of(step.upcoming)
             run(connection, queries.set_mark, to_mark=span.last, **_lease_key(step.lease))
             return frozenset(_decode_ids(span.execute(connection, _withdrawn).fetchone()[0]))
 
         return await self._database.write(work)
 
-    async def release(self, step: Step, opens_at: int) -> None:
-        """Record what is judged and end the lease. Raises LeaseLost."""
+    async def release(self, step: Step, opens_at: int) -> bool:
+        """Record what is judged and end the lease; True where something waits again. Raises LeaseLost."""
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: sqlite3.Connection) -> bool:
             deleted = _record(connection, step)
             span = _Span.of([delivery.id for delivery in step.lease.deliveries])
-            _end(connection, _Ending(step.lease.chunk, span, opens_at, deleted))
+            return _end(connection, _Ending(step.lease.chunk, span, opens_at, deleted))
 
-        await self._database.write(work)
+        return await self._database.write(work)
 
     async def heartbeat(self, owner: str, chunks: Sequence[int], until: int) -> None:
         """Extend these leases of an owner, and only these."""
@@ -387,12 +393,14 @@ class _Ending:
     deleted: bool
 
 
-def _end(connection: sqlite3.Connection, ending: _Ending) -> None:
-    left = ending.span.execute(connection, _wait_again, deleted=ending.deleted).rowcount
-    if left and not ending.deleted:
+def _end(connection: sqlite3.Connection, ending: _Ending) -> bool:
+    """End a lease; tell whether something of its chunk waits again."""
+    waits = ending.span.execute(connection, _wait_again, deleted=ending.deleted).rowcount > 0 and not ending.deleted
+    if waits:
         run(connection, queries.give_back, chunk=ending.chunk, to_opens=ending.opens_at)
     else:
         run(connection, queries.drop, chunk=ending.chunk)
+    return waits
 
 
 def _sweep_deleted(connection: sqlite3.Connection) -> bool:
