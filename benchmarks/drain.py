@@ -1,0 +1,125 @@
+"""Owns the process that is measured when a campaign drains: engine, embedded store and one route, as a server has them.
+
+Must not know what it is compared with. Says one line of JSON: seconds and CPU seconds of filling and of draining.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import resource
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from campana.bus.local import LocalBus
+from campana.channels.registry import CHANNELS
+from campana.domain.campaign import Campaign, EmailSettings, SmsSettings
+from campana.domain.contact import Admitted
+from campana.domain.delivery import Medium, Status
+from campana.engine.options import EngineOptions
+from campana.engine.runner import Engine, Tools
+from campana.storage.sqlite import SqliteStore
+from campana.storage.store import NewContact
+from campana.telemetry import Metrics, configure_logging
+from campana.wiring import SWITCH_SECONDS, now_ms
+
+TEXT = "Hello, your appointment is tomorrow at 10:00."
+SENTENCE = "<p>Dear customer, your parcel is on its way today, see <a href='https://example.com/x'>here</a>.</p>\n"
+HTML = f"<html><body><h1>Hello</h1>{SENTENCE * 9}</body></html>"
+"""About 1 kB."""
+LOOK_SECONDS = 0.02
+"""How often the end is looked for; no more often, since looking costs."""
+
+
+def cpu() -> float:
+    """Seconds of CPU that this process has used, user and system."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+async def fill(store: SqliteStore, count: int, medium: Medium) -> int:
+    """Add a campaign with so many contacts; its number."""
+    account = await store.accounts.add_account("bench", "UTC", "CA", now_ms())
+    user = await store.accounts.add_user(account.number, "bench", "api", "-", now_ms())
+    campaign = Campaign(
+        guid="00000000-0000-4000-8000-000000000000",
+        name="bench",
+        sms=SmsSettings(True, "+14165550100", TEXT),
+        email=EmailSettings(True, "Shop <shop@example.com>", "Hello there", HTML),
+    )
+    row = await store.campaigns.add(account.number, user.number, campaign, now_ms())
+    for start in range(0, count, 1_000):
+        page = contacts(row.number, range(start, min(start + 1_000, count)), (medium,))
+        await store.contacts.add_many(page, now_ms())
+    return row.number
+
+
+def contacts(campaign: int, numbers: Iterable[int], media: Sequence[Medium]) -> list[NewContact]:
+    """A contact for each number, with a destination of its own on each of the media."""
+    return [
+        NewContact(
+            campaign,
+            f"00000000-0000-4000-8000-{number + 1:012x}",
+            tuple(Admitted(medium, to, to, None, 3) for medium in media for to in [_destination(medium, number)]),
+        )
+        for number in numbers
+    ]
+
+
+def _destination(medium: Medium, number: int) -> str:
+    return f"user{number}@example.org" if medium is Medium.EMAIL else f"+1416{number:07d}"
+
+
+async def _succeeded(store: SqliteStore, campaign: int, medium: Medium) -> int:
+    place = 3 if medium is Medium.SMS else 13
+    return sum([line[place] == Status.SUCCESS async for page in store.contacts.pages(campaign, "") for line in page])
+
+
+async def drain(path: Path, count: int, route: dict[str, Any]) -> dict[str, float]:
+    """Fill a store, then send everything; on return every delivery stands as a success on disk."""
+    kind = CHANNELS[route["channel"]]
+    settings = kind.settings(**route)
+    medium = Medium.SMS if route["channel"] == "sms" else Medium.EMAIL
+    store = await SqliteStore.open(path)
+    fill_began, fill_cpu = time.perf_counter(), cpu()
+    campaign = await fill(store, count, medium)
+    filled = {"fill_seconds": time.perf_counter() - fill_began, "fill_cpu": cpu() - fill_cpu}
+    metrics = Metrics()
+    options = EngineOptions(owner="bench", exclusive=True, retry_delays=(60_000,))
+    engine = Engine(store, [(kind.build(settings, now_ms), settings)], LocalBus(), options, Tools(now_ms, metrics))
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+    began, used = time.perf_counter(), cpu()
+    await engine.start()
+    outcomes = count * (2 if route.get("receipts") else 1)
+    labels = {"medium": medium.name.lower(), "code": "0"}
+    # A counter tells nobody that it has changed.
+    while (metrics.registry.get_sample_value("campana_outcomes_total", labels) or 0) < outcomes:  # noqa: ASYNC110
+        await asyncio.sleep(LOOK_SECONDS)
+    drained = {"seconds": time.perf_counter() - began, "cpu": cpu() - used}
+    while await _succeeded(store, campaign, medium) < count:
+        # The last flush is still on its way to the disk.
+        drained = {"seconds": time.perf_counter() - began, "cpu": cpu() - used}
+    await engine.stop(5)
+    await store.close()
+    return filled | drained
+
+
+def main() -> None:
+    """`python -m benchmarks.drain FILE COUNT ROUTE`, the route as JSON."""
+    configure_logging("warning", "json")
+    sys.setswitchinterval(SWITCH_SECONDS)
+    path, count, route = Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        print(json.dumps(runner.run(drain(path, count, route))))
+
+
+if __name__ == "__main__":
+    main()

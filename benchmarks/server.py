@@ -1,0 +1,103 @@
+"""Owns a Campana server under measurement: a real `campana serve` in a process of its own, filled as a benchmark asks.
+
+Must not know what is measured on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.drain import contacts
+from benchmarks.processes import Broken, Process, folder, running
+from campana.config import load
+from campana.domain.campaign import Campaign, EmailSettings, SmsSettings
+from campana.domain.delivery import Medium
+from campana.storage.sqlite import SqliteStore
+from campana.wiring import now_ms, services_for, upgrade
+
+ACCOUNT, USER, PASSWORD = "bench", "bench", "bench-bench-bench"
+CAMPAIGN = "00000000-0000-4000-8000-00000000c0de"
+PATH = "/OutboundNotifications.svc"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that accepts requests, with one campaign."""
+
+    process: Process
+    port: int
+    token: str
+    """A session that is open."""
+
+
+@contextmanager
+def campana(routes: Sequence[str] = (), filled: int = 0) -> Iterator[Server]:
+    """A server with these routes (TOML), and a campaign with so many contacts. Nothing leaves without a route."""
+    with folder() as place:
+        file = place / "campana.toml"
+        file.write_text("\n".join(['[log]\nlevel = "warning"', "[server]\nport = 0", *routes]))
+        asyncio.run(_prepare(file, filled))
+        with running([sys.executable, "-m", "campana", "--config", str(file), "serve"]) as process:
+            found = re.search(r":(\d+)/", process.line())
+            if found is None:
+                raise Broken("The server did not say where it listens.")
+            port = int(found[1])
+            yield Server(process, port, _open_session(port))
+
+
+async def _prepare(file: Path, filled: int) -> None:
+    settings = load(file, {})
+    upgrade(settings)
+    async with services_for(settings) as services:
+        await services.accounts.add_account(ACCOUNT, "UTC", "CA")
+        await services.accounts.add_user(ACCOUNT, USER, "api", PASSWORD)
+    store = await SqliteStore.open(settings.database_path)
+    user = await store.accounts.find_user(ACCOUNT, USER)
+    assert user is not None
+    campaign = Campaign(
+        guid=CAMPAIGN,
+        name="bench",
+        sms=SmsSettings(True, "+14165550100", "Hello, your appointment is tomorrow at 10:00."),
+        email=EmailSettings(True, "shop@example.com", "Hello there", "<p>Hello there</p>"),
+    )
+    row = await store.campaigns.add(user.account.number, user.number, campaign, now_ms())
+    for start in range(0, filled, 1_000):
+        page = contacts(row.number, range(start, min(start + 1_000, filled)), (Medium.SMS, Medium.EMAIL))
+        await store.contacts.add_many(page, now_ms())
+    await store.close()
+
+
+def call(operation: str, arguments: str) -> bytes:
+    """A SOAP message."""
+    return (
+        '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>'
+        f'<{operation} xmlns="http://tempuri.org/">{arguments}</{operation}></s:Body></s:Envelope>'
+    ).encode()
+
+
+def request(operation: str, arguments: str) -> bytes:
+    """An HTTP request with a SOAP message, on a connection that stays."""
+    body = call(operation, arguments)
+    return (
+        f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/xml; charset=utf-8\r\n"
+        f'SOAPAction: "http://tempuri.org/IOutboundNotifications/{operation}"\r\nContent-Length: {len(body)}\r\n\r\n'
+    ).encode() + body
+
+
+def _open_session(port: int) -> str:
+    arguments = f"<accountId>{ACCOUNT}</accountId><username>{USER}</username><password>{PASSWORD}</password>"
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("POST", PATH, call("OpenAPISession", arguments), {"Content-Type": "text/xml"})
+    answer = connection.getresponse().read().decode()
+    connection.close()
+    found = re.search(r"SessionId>([^<]+)<", answer)
+    if found is None:
+        raise Broken(f"No session was opened: {answer}")
+    return found[1]

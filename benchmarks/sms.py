@@ -1,0 +1,65 @@
+"""Owns the drain of an SMS campaign, beside a bare SMPP loop against the same sink.
+
+Must not know how either is built.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from benchmarks.processes import folder, python, running
+from benchmarks.report import Finding, Scale, Target, median, number
+
+COUNT = 100_000
+WINDOW = 500
+SHARE = 25.0
+"""Per cent of the bare loop's messages a second."""
+
+
+def run(scale: Scale) -> Iterator[Finding]:
+    """Without receipts, then with them."""
+    for receipts in (False, True):
+        yield _measure(scale, receipts)
+
+
+def _measure(scale: Scale, receipts: bool) -> Finding:
+    count = scale.size(COUNT if not receipts else COUNT // 2)
+    ours, bare, sink_cpu = [], [], []
+    for _ in range(scale.rounds):
+        options = ["--sink"] if receipts else ["--sink", "--no-receipts"]
+        with running(python("campana.sandbox", "smsc", *options)) as sink:
+            port = int(sink.line())
+            bare.append(_bare(port, count, receipts))
+            before = sink.cpu()
+            ours.append(drain(port, count, receipts))
+            sink_cpu.append((sink.cpu() - before) / count)
+    rate = median([count / one["seconds"] for one in ours])
+    ceiling = median([count / one["seconds"] for one in bare])
+    share = median([b["seconds"] / o["seconds"] for o, b in zip(ours, bare, strict=True)]) * 100
+    cost = [median([one["cpu"] / count * 1e6 for one in of]) for of in (ours, bare)]
+    return Finding(
+        f"sms, {'with' if receipts else 'without'} receipts",
+        f"{number(rate)} msg/s, {number(cost[0])} us CPU a message",
+        f"{number(ceiling)} msg/s, {number(cost[1])} us: a bare SMPP loop in Python, same sink",
+        f"{share:.0f} %",
+        (Target(share, SHARE, "% of the ceiling's msg/s"),),
+        (
+            f"{count:,} messages, window {WINDOW}, durable; the sink took "
+            f"{number(median(sink_cpu) * 1e6)} us CPU a message",
+        ),
+    )
+
+
+def _bare(port: int, count: int, receipts: bool) -> dict[str, Any]:
+    with running(python("benchmarks.bare_smpp", port, count, WINDOW, int(receipts))) as process:
+        return process.answer()
+
+
+def drain(port: int, count: int, receipts: bool) -> dict[str, Any]:
+    """Drain a campaign of so many contacts into the SMSC at a port; what benchmarks.drain says of it."""
+    url = f"smpp://bench:bench@127.0.0.1:{port}"
+    route = {"name": "bench", "channel": "sms", "url": url, "window": WINDOW, "receipts": receipts}
+    with folder() as place, running(python("benchmarks.drain", place / "drain.db", count, json.dumps(route))) as ours:
+        return ours.answer()
