@@ -30,14 +30,12 @@ TEN_TO_FOUR: dict[str, Any] = {
 class Works:
     """A planner on lanes in memory, and a worker that claims one chunk after the other."""
 
-    def __init__(
-        self, rows: list[CampaignRow], lanes: list[Silt], all_ways: Ways | None = None, **numbers: Any
-    ) -> None:
+    def __init__(self, rows: list[CampaignRow], lanes: list[Silt], all_ways: Ways | None = None) -> None:
         self.clock = HandClock()
         self.shelf = Shelf(*rows)
         self.bed = Bed(*lanes)
         all_ways = all_ways or ways((StandingRoute("one"), {}))
-        self.planner = Planner(self.bed, Gates(self.shelf, self.clock), all_ways, options(**numbers), self.clock)
+        self.planner = Planner(self.bed, Gates(self.shelf, self.clock), all_ways, options(), self.clock)
 
     async def plan(self) -> None:
         """Look until there is nothing to be done."""
@@ -262,7 +260,7 @@ async def test_it_looks_at_a_retry_when_that_is_due() -> None:
 
 
 async def test_it_looks_at_a_campaign_when_its_window_opens() -> None:
-    works = Works([campaign_row(active_from_time=datetime(1, 1, 1, 15))], [Silt(1, 1, fresh=1)], rescan_ms=10**9)
+    works = Works([campaign_row(active_from_time=datetime(1, 1, 1, 15))], [Silt(1, 1, fresh=1)])
     await works.planner.round()
     works.clock.now = MIDNIGHT + 15 * HOUR - 1
     assert await works.planner.round() is False
