@@ -58,6 +58,15 @@ def test_what_never_left_is_not_judged(error: SendError) -> None:
     assert len(verdicts.judged) == 1
 
 
+def test_every_error_of_the_vocabulary_is_judged() -> None:
+    kinds = SendError.__subclasses__()
+    assert len(kinds) == 7
+    for kind in kinds:
+        error = kind() if kind is Withdrawn else kind(CODE)
+        verdicts = judge([ONE], [error], "main", RULE, NOW)
+        assert len(verdicts.judged) + len(verdicts.never_left) == 1
+
+
 def test_the_carriers_own_words_are_kept() -> None:
     (one,) = judge([ONE], [RefusedForGood(CODE, "0x0000000b", "Invalid destination")], "main", RULE, NOW).judged
     assert (one.carrier_code, one.carrier_text) == ("0x0000000b", "Invalid destination")

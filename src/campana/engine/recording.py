@@ -54,8 +54,7 @@ def judge(
     never_left: list[SendError] = []
     for delivery, result in zip(deliveries, results, strict=True):
         if isinstance(result, Accepted):
-            # A carrier that names no id can never be heard of again: accepted is all that will be known.
-            change = _DELIVERING if result.carrier_ids and not result.final else _SUCCESS
+            change = _SUCCESS if result.final else _DELIVERING
             ids = result.carrier_ids or _nameless(delivery, result)
         else:
             fate = _FATES[type(result)]
