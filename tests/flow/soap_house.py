@@ -94,7 +94,7 @@ class Campaigns:
         del self.kept[guid]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Contacts:
     """`fail_after` breaks lists off after so many pages; `extra_lines` makes those of contacts longer than memory."""
 

@@ -145,6 +145,7 @@ class Exchange:
             spool.write(second)
             async for part in parts:
                 spool.write(part)
+                await asyncio.sleep(0)
             headers = [*headers, (b"content-length", b"%d" % spool.tell())]
             spool.seek(0)
             await self._send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -154,6 +155,8 @@ class Exchange:
 
     async def _send_part(self, part: bytes) -> None:
         await self._send({"type": "http.response.body", "body": part, "more_body": True})
+        # A client that reads fast, or is gone, never makes the server wait: others would get no turn.
+        await asyncio.sleep(0)
 
     async def _disconnected(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

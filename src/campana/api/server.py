@@ -6,11 +6,16 @@ Must not know what is behind the door.
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import termios
+from array import array
 from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+PACE_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +25,7 @@ class ServerLimits:
     request_seconds: float = 60.0
     """From a request's first byte (or the connection's opening) to the end of its body."""
     stall_seconds: float = 60.0
-    """Without a client's reading on, while an answer waits to be written."""
+    """In each such span a client must take at least PACE_BYTES of an answer that waits for it."""
     idle_seconds: int = 75
     """Between two requests of a connection."""
     head_bytes: int = 64 * 1024
@@ -81,13 +86,30 @@ class LimitedProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         if self._stall is None:
-            self._stall = self._after(self.limits.stall_seconds)
+            self._watch_pace(self._unread_bytes())
 
     def resume_writing(self) -> None:
         if self._stall is not None:
             self._stall.cancel()
             self._stall = None
         super().resume_writing()
+
+    def _watch_pace(self, unread: int) -> None:
+        self._stall = self.loop.call_later(self.limits.stall_seconds, self._check_pace, unread)
+
+    def _check_pace(self, unread_before: int) -> None:
+        unread = self._unread_bytes()
+        if unread > unread_before - PACE_BYTES:
+            self.transport.abort()
+        else:
+            self._watch_pace(unread)
+
+    def _unread_bytes(self) -> int:
+        """What waits here and in the kernel, whose buffer may hide a slow reader from the transport for minutes."""
+        ours = self.transport.get_write_buffer_size()
+        queued = array("i", [0])
+        fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, queued)
+        return ours + queued[0]
 
     def _after(self, seconds: float) -> asyncio.TimerHandle:
         return self.loop.call_later(seconds, self.transport.abort)
