@@ -194,6 +194,30 @@ async def test_a_message_beyond_the_limit_is_refused() -> None:
     assert ears.taken == []
 
 
+async def test_many_messages_within_the_limit_on_one_connection() -> None:
+    ears = Ears()
+
+    def hand_in_all(port: int) -> None:
+        padding = b"X-Padding: " + b"x" * 900 + b"\r\n"
+        with smtplib.SMTP("127.0.0.1", port, "mx.example.net", timeout=10) as connection:
+            for number in range(1, 6):
+                connection.sendmail("", [OURS(number, 1).decode()], DSN + padding * 1100)
+
+    async with listening("smtp", ears) as listener:
+        await asyncio.to_thread(hand_in_all, listener.port)
+    assert [receipt.delivery_id for receipt in ears.taken] == [1, 2, 3, 4, 5]
+
+
+async def test_only_so_many_recipients_at_once() -> None:
+    async with listening("lmtp", Ears()) as listener:
+        ours = [OURS(number, 1) for number in range(1, 101)]
+        reader, writer = await open_data(listener.port, b"LHLO x", *ours)
+        writer.write(b".\r\nMAIL FROM:<>\r\n" + b"".join(b"RCPT TO:<%b>\r\n" % each for each in [*ours, ours[0]]))
+        answers = [(await reader.readline())[:3] for _ in range(202)]
+        assert answers == [b"250"] * 201 + [b"452"]
+        writer.close()
+
+
 async def test_a_message_without_end_is_cut_off() -> None:
     async with listening("smtp", Ears()) as listener:
         reader, writer = await open_data(listener.port, b"HELO x", OURS(1, 1))

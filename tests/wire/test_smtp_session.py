@@ -271,6 +271,12 @@ TWO_CONNECTIONS: list[tuple[str, Script, Script, list[str]]] = [
         ["Accepted 250 2.0.0", "Accepted 250 2.0.0"],
     ),
     (
+        "421 to a fresh connection's first MAIL: the server wants less of us",
+        (*OPEN_PIPELINED, Hear(envelope(1)), Say(b"421 4.7.0 too many connections\r\n"), HangUp()),
+        FRESH,
+        ["Throttled EMAIL_THROTTLED 421 4.7.0", "Accepted 250 2.0.0"],
+    ),
+    (
         "421 for the message itself",
         (
             *OPEN_PIPELINED,
@@ -466,6 +472,16 @@ async def test_a_kept_connection_that_the_server_closed_is_replaced() -> None:
         assert await send(route, parcel(2)) == ["Accepted 250 2.0.0"]
 
 
+async def test_a_server_that_closes_an_idle_connection_is_not_at_fault() -> None:
+    """One failure is forgiven; the closing of an idle connection must not count as one."""
+    ears = Ears()
+    closing: Script = (*OPEN_PIPELINED, Wait(ears.changed), Say(b"421 4.4.2 idle\r\n"))
+    failing: Script = (*OPEN_PIPELINED, Hear(envelope(2)), HangUp())
+    async with scripted(closing, failing, FRESH) as server, running(server.port, ears) as route:
+        await server.until_finished(1)
+        assert await send(route, parcel(2)) == ["Accepted 250 2.0.0"]
+
+
 async def test_a_connection_is_replaced_after_its_share_of_messages() -> None:
     first: Script = (*OPEN_PIPELINED, Hear(envelope(1)), Say(ENVELOPE_OK), Hear(body(1)), Say(TAKEN), *GOODBYE)
     async with scripted(first, FRESH) as server, running(server.port, messages_per_connection=1) as route:
@@ -488,30 +504,47 @@ async def test_connections_do_not_disturb_each_other() -> None:
         assert route.state.health is Health.UP
 
 
-async def test_stop_waits_for_what_is_written_and_refuses_the_rest() -> None:
-    go_on, written = asyncio.Event(), asyncio.Event()
-    script: Script = (
-        *OPEN_PIPELINED,
-        Hear(envelope(1)),
-        Wait(go_on),
-        Say(ENVELOPE_OK),
-        Hear(body(1)),
-        Say(TAKEN),
-        *GOODBYE,
+async def test_a_server_that_takes_one_connection_only() -> None:
+    """The second connection is refused: what it was to take goes over the first, and the route stays up."""
+    refused, ears = asyncio.Event(), Ears()
+    one: Script = (
+        *(*OPEN_PIPELINED, Hear(envelope(1)), Wait(refused), Say(ENVELOPE_OK), Hear(body(1))),
+        *(Say(TAKEN), Hear(envelope(2)), Say(ENVELOPE_OK), Hear(body(2)), Say(TAKEN), *GOODBYE),
     )
-    async with scripted(script) as server:
-        async with running(server.port) as route:
+    other: Script = (Say(b"421 4.7.0 too many connections\r\n"),)
+    async with scripted(one, other) as server, running(server.port, ears, connections=2) as route:
+        async with asyncio.timeout(5):
+            await ears.changed.wait()
+        sending = asyncio.create_task(send(route, parcel(1), parcel(2)))
+        await server.until_finished(1)
+        refused.set()
+        assert await sending == ["Accepted 250 2.0.0"] * 2
+        assert route.state.health is Health.UP
+        assert ears.changes == ["mail"]
+
+
+async def test_stop_waits_for_what_is_written_and_refuses_the_rest() -> None:
+    go_on, written, ears = asyncio.Event(), asyncio.Event(), Ears()
+    gone: Script = (*OPEN_PIPELINED, Wait(ears.changed), Say(b"421 4.4.2 idle\r\n"))
+    script: Script = (
+        *(*OPEN_PIPELINED, Hear(envelope(1)), Wait(go_on), Say(ENVELOPE_OK)),
+        *(Hear(body(1)), Say(TAKEN), *GOODBYE),
+    )
+    async with scripted(gone, script) as server:
+        async with running(server.port, ears) as route:
+            await server.until_finished(1)  # a connection has come and gone before
             sending = asyncio.create_task(route.send([parcel(1), parcel(2)], lambda: written.set() or True))
             async with asyncio.timeout(5):
                 await written.wait()
             stopping = asyncio.create_task(route.stop(5))
-            await asyncio.sleep(0)
+            done, _ = await asyncio.wait({stopping}, timeout=0.05)
+            assert not done
             go_on.set()
             results = [describe(result) for result in await sending]
             assert results == ["Accepted 250 2.0.0", "Unreachable EMAIL_UNREACHABLE"]
             await stopping
             assert await send(route, parcel(3)) == ["Unreachable EMAIL_UNREACHABLE"]
-        await server.until_finished(1)
+        await server.until_finished(2)
 
 
 async def test_stop_keeps_to_its_budget() -> None:
