@@ -48,6 +48,6 @@ if ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/d
   .tools/bin/uv venv --quiet --python "$python" .venv
 fi
 say "installing the packages of requirements/lock.txt ..."
-.tools/bin/uv pip sync --quiet --require-hashes --python .venv/bin/python requirements/lock.txt
+.tools/bin/uv pip sync --quiet --compile-bytecode --require-hashes --python .venv/bin/python requirements/lock.txt
 .tools/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 say ".venv/bin/campana is ready."
