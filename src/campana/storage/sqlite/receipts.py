@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
 from campana.domain.delivery import Medium, Status, may_move
 from campana.domain.message import IncomingMessage
 from campana.domain.outcome import Change, DeliveryCode, Receipt, ReceiptState
-from campana.domain.retry import Tried, decide_missing_receipt, decide_receipt
+from campana.domain.retry import RetryRule, Tried, decide_missing_receipt, decide_receipt
 from campana.storage.compiled import run
 from campana.storage.queries import receipts as queries
 from campana.storage.river import Handover, KeptMessage, LateAnswer, Moved, Rules
@@ -79,10 +79,12 @@ class _Batch:
 
     rules: Rules
     now: int
-    standing: dict[tuple[int, int], _Match]
-    moves: dict[tuple[int, int], LateMove]
-    ended: set[int]
-    moved: list[Moved]
+    standing: dict[tuple[int, int], _Match] = field(default_factory=dict)
+    moves: dict[tuple[int, int], LateMove] = field(default_factory=dict)
+    ended: set[int] = field(default_factory=set)
+    moved: list[Moved] = field(default_factory=list)
+    of_lane: dict[int, tuple[RetryRule, bool]] = field(default_factory=dict)
+    """The rule of a lane, and whether its campaign is deleted, by the upper bits of its deliveries' ids."""
 
 
 class SqliteReceipts:
@@ -98,7 +100,7 @@ class SqliteReceipts:
 
         def work(connection: sqlite3.Connection) -> LateAnswer:
             matches = _match(connection, batch)
-            moved = self._apply(connection, batch, matches, _Batch(rules, now, {}, {}, set(), []))
+            moved = self._apply(connection, batch, matches, _Batch(rules, now))
             unmatched = [receipt for index, receipt in enumerate(batch) if index not in matches and receipt.carrier_ids]
             for receipt in unmatched:
                 _keep_early(connection, receipt, now)
@@ -143,9 +145,7 @@ class SqliteReceipts:
 
         def work(connection: sqlite3.Connection) -> LateAnswer:
             batch = [news]
-            return LateAnswer(
-                self._apply(connection, batch, _match(connection, batch), _Batch(rules, now, {}, {}, set(), []))
-            )
+            return LateAnswer(self._apply(connection, batch, _match(connection, batch), _Batch(rules, now)))
 
         return await self._database.write(work)
 
@@ -181,7 +181,7 @@ class SqliteReceipts:
         if not found:
             return 0, []
         batch = [_decode_receipt(body) for _, body in found]
-        moved = self._apply(connection, batch, _match(connection, batch), _Batch(rules, now, {}, {}, set(), []))
+        moved = self._apply(connection, batch, _match(connection, batch), _Batch(rules, now))
         connection.execute(_DROP_EARLY, {"ids": pack([early for early, _ in found])})
         return len(found), moved
 
@@ -227,9 +227,7 @@ class SqliteReceipts:
         )
 
     def _change(self, connection: sqlite3.Connection, receipt: Receipt, standing: _Match, batch: _Batch) -> Change:
-        campaign = self._campaigns.find_number(connection, campaign_of(standing.delivery))
-        assert campaign is not None  # rows of campaigns are never removed
-        rule = batch.rules(campaign, medium_of(standing.delivery))
+        rule, deleted = self._rule(connection, standing.delivery, batch)
         tried = Tried(standing.attempt, standing.attempts_left, batch.now)
         if receipt.bounce:
             delivered = receipt.state is ReceiptState.DELIVERED
@@ -238,7 +236,17 @@ class SqliteReceipts:
             change = decide_missing_receipt(tried, rule)
         else:
             change = decide_receipt(receipt.state is ReceiptState.DELIVERED, receipt.code, tried, rule)
-        return after_deletion(change, campaign.deleted_at is not None)
+        return after_deletion(change, deleted)
+
+    def _rule(self, connection: sqlite3.Connection, delivery: int, batch: _Batch) -> tuple[RetryRule, bool]:
+        lane = delivery >> CONTACT_BITS
+        known = batch.of_lane.get(lane)
+        if known is None:
+            campaign = self._campaigns.find_number(connection, campaign_of(delivery))
+            assert campaign is not None  # rows of campaigns are never removed
+            rule = batch.rules(campaign, medium_of(delivery))
+            known = batch.of_lane[lane] = (rule, campaign.deleted_at is not None)
+        return known
 
 
 def _match(connection: sqlite3.Connection, batch: Sequence[Receipt]) -> dict[int, _Match]:
