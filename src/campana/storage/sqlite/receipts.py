@@ -22,6 +22,7 @@ from campana.storage.sqlite.campaigns import CampaignReader
 from campana.storage.sqlite.database import Database
 from campana.storage.sqlite.recording import LateMove, after_deletion, move, pack
 from campana.storage.tables import (
+    CONTACT_BITS,
     campaign_of,
     medium_of,
 )
