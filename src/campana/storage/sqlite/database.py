@@ -23,6 +23,8 @@ OLDEST = (3, 38, 0)
 
 BUSY_MS = 10_000
 CACHE_KIB = 65_536
+READER_CACHE_KIB = 2_048
+"""Of a connection that only reads. Long lists are read once and in order: a larger cache would only fill up with them."""
 READERS = 2
 
 
@@ -38,7 +40,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
         connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
-        connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+        connection.execute(f"PRAGMA cache_size=-{READER_CACHE_KIB if read_only else CACHE_KIB}")
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute("PRAGMA temp_store=MEMORY")
         connection.execute("PRAGMA wal_autocheckpoint=4000")
