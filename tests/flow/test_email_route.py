@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
+import dkim
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from campana.channels.contract import Accepted, Composer, Content, Health, IncomingMessage, Result
 from campana.channels.email import EmailRoute, EmailRouteSettings
@@ -131,6 +136,24 @@ async def test_what_arrives_is_what_was_composed() -> None:
         assert ann.message_id.startswith("7.1.")
         assert bob.message_id.startswith("8.2.")
         assert server.unexpected == []
+
+
+async def test_signed_messages_arrive_with_signatures_that_hold(tmp_path: Path) -> None:
+    private = rsa.generate_private_key(65537, 1024)
+    pem, traditional = serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL
+    key = tmp_path / "dkim.pem"
+    key.write_bytes(private.private_bytes(pem, traditional, serialization.NoEncryption()))
+    public = private.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    record = b"v=DKIM1; k=rsa; p=" + base64.b64encode(public)
+    signing = {"dkim_domain": "example.com", "dkim_selector": "s1", "dkim_key": key}
+    async with MailSimulator() as server, running(server.port, connections=2, **VERP, **signing) as route:
+        addresses = [f"p{number}@x.test" for number in range(20)]
+        assert await deliver(route, *addresses) == ["Accepted"] * 20
+        for address in addresses:
+            mail = await server.expect(address)
+            assert dkim.verify(mail.raw, dnsfunc=lambda name, timeout=5: record)
 
 
 @pytest.mark.parametrize("pipelining", [True, False])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 
 from campana.channels.contract import Accepted, Parcel, Permit
 from campana.channels.email.jobs import Abilities, Batch, JobQueue
 from campana.channels.email.message import Letter
+from campana.channels.email.signing import Signer
 from campana.channels.errors import RefusedForGood, Unreachable
 from campana.domain.outcome import DeliveryCode
 
@@ -95,6 +98,23 @@ async def test_what_the_server_cannot_carry_is_settled(
     if code is not None:
         assert isinstance(batch.results[0], RefusedForGood)
         assert batch.results[0].code is code
+
+
+class CannotSign:
+    """A signer that a message is too odd for."""
+
+    def sign(self, message: bytes) -> bytes:
+        raise RefusedForGood(DeliveryCode.UNRENDERABLE)
+
+
+async def test_what_cannot_be_signed_is_settled_and_the_next_one_leaves() -> None:
+    queue = JobQueue()
+    odd = Parcel(1, 1, "", Letter(b"", b"1", b"", b"", 1, utf8=False, signer=cast(Signer, CannotSign())))
+    batch = queue.add([odd, parcel(2)], lambda: True)
+    job = queue.next(ABLE)
+    assert job is not None
+    assert job.letter.recipient == b"2"
+    assert names(batch) == ["RefusedForGood", "NoneType"]
 
 
 async def test_a_closed_queue_settles_whatever_comes() -> None:

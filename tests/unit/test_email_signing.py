@@ -33,6 +33,8 @@ def record(private: rsa.RSAPrivateKey) -> bytes:
 def signed(signer: Signer, html: str, to: str = "ann@example.org", own: str | None = None) -> bytes:
     content = Content(Medium.EMAIL, "Grüße <shop@example.com>", html, "Ein Gruß 😀", "c-1")
     letter: Letter = letter_composer(content, lambda: 1_700_000_000_000, None, signer)(1, 1, to, own).payload
+    letter.sign()
+    letter.sign()  # once is enough
     text = (letter.head + letter.rest)[:-3].replace(b"\r\n..", b"\r\n.")
     assert letter.size == len(text)
     return text

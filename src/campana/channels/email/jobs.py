@@ -101,17 +101,10 @@ class JobQueue:
         """Return the next job that may leave over a server of these abilities, settling those that may not."""
         while self._jobs:
             job = self._jobs.popleft()
-            letter = job.letter
-            if not job.batch.permit():
-                job.settle(Withdrawn())
-            elif letter.utf8 and not abilities.smtputf8:
-                words = "the mail server does not offer SMTPUTF8"
-                job.settle(RefusedForGood(DeliveryCode.EMAIL_ADDRESS_NOT_SUPPORTED, carrier_text=words))
-            elif 0 < abilities.size < letter.size:
-                words = f"the message has {letter.size} octets, the mail server takes {abilities.size}"
-                job.settle(RefusedForGood(DeliveryCode.EMAIL_TOO_LARGE, carrier_text=words))
-            else:
+            obstacle = _obstacle(job, abilities)
+            if obstacle is None:
                 return job
+            job.settle(obstacle)
         return None
 
     def withdraw(self) -> None:
@@ -146,3 +139,21 @@ class JobQueue:
         """Settle everything that waits, and from now on whatever comes."""
         self._closed = error
         self.fail_all(error)
+
+
+def _obstacle(job: Job, abilities: Abilities) -> SendError | None:
+    """Why a job may not leave now, over a server of these abilities."""
+    letter = job.letter
+    if not job.batch.permit():
+        return Withdrawn()
+    if letter.utf8 and not abilities.smtputf8:
+        words = "the mail server does not offer SMTPUTF8"
+        return RefusedForGood(DeliveryCode.EMAIL_ADDRESS_NOT_SUPPORTED, carrier_text=words)
+    try:
+        letter.sign()
+    except RefusedForGood as refusal:
+        return refusal
+    if 0 < abilities.size < letter.size:
+        words = f"the message has {letter.size} octets, the mail server takes {abilities.size}"
+        return RefusedForGood(DeliveryCode.EMAIL_TOO_LARGE, carrier_text=words)
+    return None

@@ -49,6 +49,20 @@ class Letter:
     """Octets as RFC 1870 counts them: before dot-stuffing, without the end."""
     utf8: bool
     """Needs a server with SMTPUTF8 (RFC 6531)."""
+    unsigned: bytes = b""
+    """While `signer` is set: what `rest` ends in, as it is to be signed."""
+    signer: Signer | None = None
+
+    def sign(self) -> None:
+        """Sign it where that is still to be done: late, since it takes milliseconds, and only what really leaves.
+
+        Raises RefusedForGood(UNRENDERABLE).
+        """
+        if self.signer is not None:
+            field = self.signer.sign(self.head + self.unsigned)
+            self.head = field + self.head
+            self.size += len(field)
+            self.signer = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +125,9 @@ class _Writer:
                 attempt,
                 id_tail,
             )
-            if signer is not None:
-                head = signer.sign(head + body.plain) + head
             envelope = box.wire if sender_of is None else sender_of(delivery_id, attempt)
             size = len(head) + len(body.plain)
-            letter = Letter(envelope, recipient, head, body.wire, size, utf8)
+            letter = Letter(envelope, recipient, head, body.wire, size, utf8, body.plain, signer)
             return Parcel(delivery_id, attempt, destination, letter)
 
         return compose

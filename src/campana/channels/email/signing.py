@@ -9,6 +9,9 @@ from pathlib import Path
 
 import dkim
 
+from campana.channels.errors import RefusedForGood
+from campana.domain.outcome import DeliveryCode
+
 _SIGNED = (b"from", b"to", b"subject", b"date", b"message-id", b"mime-version", b"content-type", b"from")
 """From twice: nobody can add a second one (RFC 6376 section 8.15)."""
 
@@ -25,13 +28,22 @@ class Signer:
         except OSError as error:
             raise ValueError(f"dkim_key: the file cannot be read ({error.strerror})") from None
         try:
-            self.sign(b"From: a@example.com\r\n\r\n\r\n")
+            self._sign(b"From: a@example.com\r\n\r\n\r\n")
         except (dkim.DKIMException, ValueError, ArithmeticError, IndexError, KeyError):
             # The last three are what dkimpy's ASN.1 reader ends with on a key of another kind.
             raise ValueError("dkim_key: not an RSA private key in PEM") from None
 
     def sign(self, message: bytes) -> bytes:
-        """Return the DKIM-Signature field, with its line end, for a whole message with CR LF line ends."""
+        """Return the DKIM-Signature field, with its line end, for a whole message with CR LF line ends.
+
+        Raises RefusedForGood(UNRENDERABLE) where the message has no form that can be signed.
+        """
+        try:
+            return self._sign(message)
+        except dkim.DKIMException:
+            raise RefusedForGood(DeliveryCode.UNRENDERABLE, carrier_text="the message cannot be signed") from None
+
+    def _sign(self, message: bytes) -> bytes:
         header: bytes = dkim.sign(
             message,
             self.selector.encode(),
