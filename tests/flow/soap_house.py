@@ -229,7 +229,10 @@ def front_of(house: Any, options: SoapOptions | None = None) -> HttpFront:
 
 @contextmanager
 def open_door(
-    house: AbstractAsyncContextManager[Any], options: SoapOptions | None = None, limits: ServerLimits | None = None
+    house: AbstractAsyncContextManager[Any],
+    options: SoapOptions | None = None,
+    limits: ServerLimits | None = None,
+    **settings: Any,
 ) -> Iterator[Door]:
     """Serve a house on a free port, by uvicorn on uvloop in a thread. The house is entered in that thread."""
     door = Door(socket.create_server(("127.0.0.1", 0)))
@@ -237,7 +240,7 @@ def open_door(
     async def serve() -> None:
         async with house as door.house:
             door.loop = asyncio.get_running_loop()
-            door.server = _Server(server_config(front_of(door.house, options), limits), door.ready)
+            door.server = _Server(server_config(front_of(door.house, options), limits, **settings), door.ready)
             await door.server.serve(sockets=[door.listener])
 
     def run() -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import resource
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPSConnection
 from pathlib import Path
 from statistics import median
 
 import pytest
+import trustme
 from soap_house import Door, MemoryHouse, memory_house, open_door
 
 from campana.api.server import ServerLimits
@@ -244,6 +247,18 @@ def test_a_long_list_leaves_in_chunks(line: Line) -> None:
     assert b"transfer-encoding: chunked" in headers
     assert (whole, content.count(b"<a:Id>")) == (True, 3_000)
     assert content.endswith(b"</s:Envelope>")
+
+
+def test_tls(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "server.pem"))
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    with open_door(memory_house(), ssl_certfile=tmp_path / "server.pem") as opened:
+        connection = HTTPSConnection("localhost", opened.port, timeout=DEADLINE, context=context)
+        connection.request("GET", f"{PATH}?wsdl")
+        assert f'location="https://localhost:{opened.port}{PATH}"'.encode() in connection.getresponse().read()
+        connection.close()
 
 
 # --- what must not look whole ------------------------------------------------------------------------------------

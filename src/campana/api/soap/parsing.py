@@ -143,7 +143,8 @@ class _Reader:
             self._expect_blank()
         if member.key in self.values:
             raise Fault(f"The element {self._path(member)} occurs more than once.")
-        self.nil = bool(attributes) and self._is_nil(member, attributes)
+        if attributes:
+            self.nil = self._is_nil(member, attributes)
         if member.members is None or self.nil:
             self.leaf = member
             self.members = _NOTHING
