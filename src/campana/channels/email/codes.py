@@ -38,8 +38,8 @@ class Verb(Enum):
 
 _OPENING = frozenset({Verb.GREETING, Verb.HELO, Verb.STARTTLS, Verb.AUTH})
 _LATE = frozenset({Verb.RCPT, Verb.DATA, Verb.END})
-_SENDING = _LATE | {Verb.MAIL, Verb.RSET}
-_ALL = _OPENING | _SENDING
+ANY = _LATE | {Verb.MAIL, Verb.RSET}
+"""Every step of sending a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,25 +68,25 @@ REPLIES: tuple[ReplyRow, ...] = (
     ReplyRow(frozenset({Verb.MAIL}), 421, "Service not available", C.EMAIL_THROTTLED, Throttled),
     ReplyRow(_LATE, 421, "Service not available", C.EMAIL_TEMPORARY, RefusedForNow),
     ReplyRow(frozenset({Verb.RCPT}), 450, "Mailbox unavailable", C.EMAIL_GREYLISTED, RefusedForNow),
-    ReplyRow(_SENDING, 450, "Mailbox unavailable", C.EMAIL_TEMPORARY, RefusedForNow),
-    ReplyRow(_SENDING, 451, "Local error in processing", C.EMAIL_TEMPORARY, RefusedForNow),
+    ReplyRow(ANY, 450, "Mailbox unavailable", C.EMAIL_TEMPORARY, RefusedForNow),
+    ReplyRow(ANY, 451, "Local error in processing", C.EMAIL_TEMPORARY, RefusedForNow),
     ReplyRow(frozenset({Verb.RCPT, Verb.END}), 452, "Insufficient storage", C.EMAIL_MAILBOX_FULL, RefusedForNow),
-    ReplyRow(_SENDING, 452, "Insufficient system storage", C.EMAIL_TEMPORARY, RefusedForNow),
+    ReplyRow(ANY, 452, "Insufficient system storage", C.EMAIL_TEMPORARY, RefusedForNow),
     ReplyRow(frozenset({Verb.STARTTLS}), 454, "TLS not available", C.EMAIL_TLS_FAILED, Misconfigured),
     ReplyRow(frozenset({Verb.AUTH}), 454, "Temporary authentication failure", C.EMAIL_UNREACHABLE, Unreachable),
-    ReplyRow(_SENDING, 455, "Unable to accommodate parameters", C.EMAIL_TEMPORARY, RefusedForNow),
+    ReplyRow(ANY, 455, "Unable to accommodate parameters", C.EMAIL_TEMPORARY, RefusedForNow),
     ReplyRow(frozenset({Verb.GREETING}), 554, "No SMTP service here", C.EMAIL_MISCONFIGURED, Misconfigured),
-    ReplyRow(_SENDING, 521, "Host does not accept mail", C.EMAIL_DOMAIN_UNKNOWN, RefusedForGood),
-    ReplyRow(_ALL, 530, "Authentication required", C.EMAIL_MISCONFIGURED, Misconfigured),
-    ReplyRow(_ALL, 534, "Authentication mechanism is too weak", C.EMAIL_AUTHENTICATION_FAILED, Misconfigured),
-    ReplyRow(_ALL, 535, "Authentication credentials invalid", C.EMAIL_AUTHENTICATION_FAILED, Misconfigured),
-    ReplyRow(_ALL, 538, "Encryption required", C.EMAIL_MISCONFIGURED, Misconfigured),
+    ReplyRow(ANY, 521, "Host does not accept mail", C.EMAIL_DOMAIN_UNKNOWN, RefusedForGood),
+    ReplyRow(ANY, 530, "Authentication required", C.EMAIL_MISCONFIGURED, Misconfigured),
+    ReplyRow(ANY, 534, "Authentication mechanism is too weak", C.EMAIL_AUTHENTICATION_FAILED, Misconfigured),
+    ReplyRow(ANY, 535, "Authentication credentials invalid", C.EMAIL_AUTHENTICATION_FAILED, Misconfigured),
+    ReplyRow(ANY, 538, "Encryption required", C.EMAIL_MISCONFIGURED, Misconfigured),
     ReplyRow(frozenset({Verb.MAIL}), 550, "Action not taken", C.EMAIL_SENDER_REFUSED, RefusedForGood),
     ReplyRow(frozenset({Verb.RCPT}), 550, "Mailbox unavailable", C.EMAIL_MAILBOX_UNKNOWN, RefusedForGood),
     ReplyRow(frozenset({Verb.END}), 550, "Action not taken", C.EMAIL_POLICY_REFUSED, RefusedForGood),
     ReplyRow(frozenset({Verb.RCPT}), 551, "User not local", C.EMAIL_MAILBOX_UNKNOWN, RefusedForGood),
     ReplyRow(frozenset({Verb.RCPT}), 552, "Exceeded storage allocation", C.EMAIL_MAILBOX_FULL, RefusedForNow),
-    ReplyRow(_SENDING, 552, "Exceeded storage allocation", C.EMAIL_TOO_LARGE, RefusedForGood),
+    ReplyRow(ANY, 552, "Exceeded storage allocation", C.EMAIL_TOO_LARGE, RefusedForGood),
     ReplyRow(frozenset({Verb.MAIL}), 553, "Mailbox name not allowed", C.EMAIL_SENDER_REFUSED, RefusedForGood),
     ReplyRow(frozenset({Verb.RCPT}), 553, "Mailbox name not allowed", C.EMAIL_MAILBOX_UNKNOWN, RefusedForGood),
     ReplyRow(frozenset({Verb.END}), 554, "Transaction failed", C.EMAIL_POLICY_REFUSED, RefusedForGood),
