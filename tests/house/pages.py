@@ -11,9 +11,10 @@ import inspect
 import json
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import shown
+from marks import table
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -31,12 +32,6 @@ from campana.services.principal import Role
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 BLOCK = re.compile(r"<!-- made from the code: (?P<name>[a-z ]+) -->\n(?P<body>.*?)<!-- end -->\n", re.DOTALL)
-
-
-def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
-    lines += ["| " + " | ".join(str(cell).replace("|", r"\|") for cell in row) + " |" for row in rows]
-    return "\n".join(lines) + "\n"
 
 
 # --- settings ----------------------------------------------------------------------------------------------------
@@ -169,6 +164,7 @@ def made() -> dict[str, str]:
         "smtp replies": smtp_replies(),
         "smtp statuses": smtp_statuses(),
         "roles": role_table(),
+        **shown.made(),
     }
 
 

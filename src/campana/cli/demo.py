@@ -19,7 +19,12 @@ def demo(
     port: Annotated[
         int | None,
         typer.Option(
-            "--port", min=0, max=65_535, help="Port to listen on; without it 8080, or a free one.", show_default=False
+            "--port",
+            metavar="PORT",
+            min=0,
+            max=65_535,
+            help="Port to listen on; without it 8080, or a free one.",
+            show_default=False,
         ),
     ] = None,
     data_dir: Annotated[
