@@ -18,7 +18,8 @@ from campana.domain.message import Content, IncomingMessage
 from campana.domain.outcome import Receipt
 
 Permit = Callable[[], bool]
-"""Asked right before each message is written: False means it must not leave any more (pause, window, stop)."""
+"""Asked right before each message is written, perhaps again before its rest is: False means that it must not leave
+any more (pause, window, edit, stop)."""
 
 
 class Parcel(msgspec.Struct, gc=False):
