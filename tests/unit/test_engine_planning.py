@@ -140,8 +140,8 @@ async def test_turns_outlive_a_restart() -> None:
 # --- sizes -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("rate", "expected"), [(None, 500), (1_000, 500), (20, 200), (1, 10), (0.05, 1)])
-async def test_a_chunk_is_no_more_than_seconds_of_its_routes_work(rate: float | None, expected: int) -> None:
+@pytest.mark.parametrize(("rate", "expected"), [(None, 500), (1_000, 500), (300, 500), (60, 100), (6, 10), (0.05, 1)])
+async def test_what_a_route_carries_is_no_more_than_seconds_of_its_work(rate: float | None, expected: int) -> None:
     works = Works([campaign_row()], [Silt(1, 1, fresh=10_000)], ways((StandingRoute("one"), {"rate": rate})))
     await works.plan()
     assert works.bed.cuts[0].limit == expected

@@ -26,7 +26,8 @@ class EngineOptions:
     lease_ms: int = 30_000
     chunk_size: int = 500
     chunk_ms: int = 10_000
-    """A chunk holds no more than this much of its route's work, so that nobody waits long behind it."""
+    """The chunks that a route carries at a time hold no more than this much of its work together, so that nobody
+    waits long behind them."""
     flush_size: int = 100
     leases_per_route: int = 6
     waiting_chunks: int = 2

@@ -154,7 +154,8 @@ class Planner:
         limit = self._options.chunk_size
         rate = self._ways.best_rate(lane.medium, row.account_id)
         if rate is not None:
-            limit = max(1, min(limit, int(rate * self._options.chunk_ms / 1_000)))
+            work = rate * self._options.chunk_ms / 1_000
+            limit = max(1, min(limit, int(work / self._options.leases_per_route)))
         turn = max(self._served_turn, self._last_turn.get(lane.account, 0)) + limit
         self._last_turn[lane.account] = turn
         return Cut(lane.campaign, lane.medium, limit, turn, opening.opens_at, opening.closes_at)
