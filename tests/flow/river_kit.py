@@ -27,6 +27,7 @@ from campana.engine.options import EngineOptions
 from campana.engine.runner import Engine, Tools
 from campana.sandbox.mail import MailSimulator
 from campana.sandbox.smsc import SmscSimulator
+from campana.sandbox.smsc_phones import Received
 from campana.services.house import ServiceOptions, Services, build_services
 from campana.services.passwords import Cost
 from campana.services.principal import Principal
@@ -103,6 +104,27 @@ def email_campaign(**changes: Any) -> Campaign:
     """A campaign that sends an email."""
     email = EmailSettings(enabled=True, from_address="news@example.com", subject="Hello", html="<p>Hello</p>")
     return Campaign(**({"guid": "", "name": "Autumn", "email": email} | changes))
+
+
+class Log:
+    """Who got a message, in order; and the event that so many have come."""
+
+    def __init__(self) -> None:
+        self.arrived: list[str] = []
+        self._wanted: list[tuple[Callable[[], bool], asyncio.Event]] = []
+
+    def take(self, message: Received) -> None:
+        self.arrived.append(message.destination)
+        for happened, event in self._wanted:
+            if happened():
+                event.set()
+
+    async def until(self, happened: Callable[[], bool]) -> None:
+        event = asyncio.Event()
+        self._wanted = [(happened, event)]
+        if not happened():
+            await asyncio.wait_for(event.wait(), 30)
+        self._wanted = []
 
 
 @dataclass
