@@ -85,15 +85,26 @@ class Claimer:
         while media := self._media_with_room():
             now = self._clock()
             query = ClaimQuery(self._options.owner, media, now, now + self._options.lease_ms, tuple(self._full_lanes()))
-            lease = await self._river.claim(query)
+            claiming = asyncio.ensure_future(self._river.claim(query))
+            try:
+                lease = await asyncio.shield(claiming)
+            except asyncio.CancelledError:
+                # Where we stop meanwhile, the lease is there all the same: it is given back like the others.
+                self._begin(await claiming, carrier, metrics)
+                raise
             if lease is None:
                 return
-            metrics.deliveries_claimed.add(lease.medium, by=len(lease.deliveries))
-            self._planner.served(lease.campaign, lease.turn)
-            task = asyncio.create_task(self._carry(carrier, lease), name=f"lease-{lease.chunk}")
-            self._tasks[task] = lease.medium
-            metrics.chunks_open.set(to=len(self._tasks))
-            task.add_done_callback(lambda done: self._ended(done, metrics))
+            self._begin(lease, carrier, metrics)
+
+    def _begin(self, lease: Lease | None, carrier: Carrier, metrics: Metrics) -> None:
+        if lease is None:
+            return
+        metrics.deliveries_claimed.add(lease.medium, by=len(lease.deliveries))
+        self._planner.served(lease.campaign, lease.turn)
+        task = asyncio.create_task(self._carry(carrier, lease), name=f"lease-{lease.chunk}")
+        self._tasks[task] = lease.medium
+        metrics.chunks_open.set(to=len(self._tasks))
+        task.add_done_callback(lambda done: self._ended(done, metrics))
 
     async def _carry(self, carrier: Carrier, lease: Lease) -> None:
         await carrier(lease)

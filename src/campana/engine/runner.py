@@ -103,9 +103,10 @@ class Engine:
         """No new chunks; what is in flight is recorded; routes say goodbye. Within `budget` seconds."""
         deadline = asyncio.get_running_loop().time() + budget
         self._end_listening()
+        # First the gates, so that a chunk that is just being claimed goes back at once.
+        self._gates.stop()
         keep = {"leases"}
         await self._end([task for task in self._tasks if task.get_name() not in keep])
-        self._gates.stop()
         if not await self._claimer.finish(budget * 0.7):
             log.warning("engine.stopped_with_leases")
         left = max(0.1, deadline - asyncio.get_running_loop().time())
