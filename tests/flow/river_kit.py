@@ -261,16 +261,20 @@ async def flowing(
     *,
     clock: MovedClock | None = None,
     stop_budget: float = 5.0,
+    seen_as: Callable[[SqliteStore], Any] = lambda store: store,
     **options: Any,
 ) -> AsyncIterator[River]:
-    """Open a store in `folder` and let the river flow over `routes`; `options` are EngineOptions."""
+    """Open a store in `folder` and let the river flow over `routes`; `options` are EngineOptions.
+
+    The engine uses what `seen_as` makes of the store, the services the store itself.
+    """
     clock, bus, metrics = clock or MovedClock(), LocalBus(), Metrics()
     loop, committed = asyncio.get_running_loop(), asyncio.Event()
     store = await SqliteStore.open(folder / "campana.db", lambda _: loop.call_soon_threadsafe(committed.set))
     house = build_services(store, bus, clock, ServiceOptions(hashing_cost=CHEAP), metrics)
     built = [(CHANNELS[one.channel].build(one, clock), one) for one in routes]
     values = {"owner": f"test-{time.monotonic_ns()}", "exclusive": True, "retry_delays": (100,)}
-    engine = Engine(store, built, bus, EngineOptions(**(values | options)), Tools(clock, metrics))
+    engine = Engine(seen_as(store), built, bus, EngineOptions(**(values | options)), Tools(clock, metrics))
     await engine.start()
     try:
         yield River(store, house, engine, bus, clock, metrics, committed)
