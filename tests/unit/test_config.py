@@ -176,7 +176,7 @@ def test_the_bounce_listener_has_an_address(file: Path, listen: str, address: tu
         ('[database]\nurl = "sqlite://"\n', "database.url: should be sqlite:///PATH with the path of a file"),
         ('[database]\nurl = "sqlite:///"\n', "database.url: should be sqlite:///PATH with the path of a file"),
         ("[delivery]\nretry_minutes = []\n", "delivery.retry_minutes: tuple should have at least 1 item"),
-        ("[delivery]\nretry_minutes = [1, 0]\n", "delivery.retry_minutes.1: should be greater than or equal to 1"),
+        ("[delivery]\nretry_minutes = [0, -1]\n", "delivery.retry_minutes.1: should be greater than or equal to 0"),
         ('[log]\nlevel = "loud"\n', "log.level: should be 'debug', 'info', 'warning' or 'error'"),
         ('[bounces]\nlisten = "2526"\n', "bounces.listen: string should match pattern"),
         ('[bounces]\nlisten = "h:99999"\n', "bounces.listen: the port should be at most 65535"),

@@ -17,6 +17,8 @@ from campana.channels.settings import RouteSettings
 SQLITE_PREFIX = "sqlite:///"
 
 Minutes = Annotated[int, Field(ge=1, le=10_080)]
+Waiting = Annotated[int, Field(ge=0, le=10_080)]
+"""Minutes before another attempt; 0 is at once, as a campaign may say of calls."""
 Attempts = Annotated[int, Field(ge=1, le=255)]
 
 
@@ -85,7 +87,7 @@ class DeliverySettings(Section):
 
     sms_attempts: Attempts = Field(default=3, description="Attempts per SMS where the contact gives no RetryCount.")
     email_attempts: Attempts = Field(default=3, description="Attempts per email where the contact gives no RetryCount.")
-    retry_minutes: tuple[Minutes, ...] = Field(
+    retry_minutes: tuple[Waiting, ...] = Field(
         default=(1, 5, 15, 60),
         min_length=1,
         max_length=255,
