@@ -161,6 +161,17 @@ def test_it_goes_on_serving_and_its_examples_can_be_pasted(tmp_path: Path) -> No
         )
         assert (pasted.stdout.strip(), pasted.stderr.strip()) == ("0", "")
         running.until(r"  SMS     \+12025550123 No water in Mill Street")
+        for page in ("README.md", "docs/clients.md"):
+            told = subprocess.run(
+                [sys.executable, "-c", python_of(page, address, password)],
+                check=False,
+                capture_output=True,
+                text=True,
+                env=environ,
+                timeout=SECONDS,
+            )
+            assert re.fullmatch(r"[0-9a-f-]{36} [123] [0123]\n", told.stdout), told.stderr
+            running.until(r"  SMS     \+12025550123 No water")
         assert "<a:SessionId>" in open_session(address, between(running.text, "^<s:Envelope", "</s:Envelope>'$"))
         running.process.send_signal(signal.SIGINT)
         assert running.end() == 0
@@ -210,6 +221,17 @@ def between(text: str, first: str, last: str) -> str:
     found = re.search(f"{first}.*?{last}", text, re.MULTILINE | re.DOTALL)
     assert found is not None
     return found[0]
+
+
+def python_of(page: str, address: str, password: str) -> str:
+    """The Python that a page shows, made to speak to this demo."""
+    text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    own = {"http://localhost:8080/OutboundNotifications.svc": address, "the password": password}
+    for shown, real in {**own, '"acme"': '"demo"', '"orders"': '"api"'}.items():
+        assert shown in code
+        code = code.replace(shown, real)
+    return code
 
 
 def open_session(address: str, body: str) -> str:
