@@ -32,6 +32,44 @@ class ServerLimits:
     """Request line and headers."""
 
 
+class _JoiningTransport:
+    """A transport that keeps an answer's head back until its body's first piece, so that both leave in one write.
+
+    uvicorn writes them one after the other, and each write costs a system call here and a wake-up there. Whatever else
+    happens to the connection first (its closing, the answer's end without a body), the head leaves before it.
+    """
+
+    __slots__ = ("_head", "_transport", "_write", "is_closing", "pause_reading", "resume_reading")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._write = transport.write
+        self._head = b""
+        self.is_closing = transport.is_closing
+        self.pause_reading = transport.pause_reading
+        self.resume_reading = transport.resume_reading
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if self._head:
+            data, self._head = self._head + data, b""
+        elif data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 1"):
+            # Not an interim answer such as 100 Continue, for which the client waits.
+            self._head = data
+            return
+        self._write(data)
+
+    def flush(self) -> None:
+        if self._head:
+            self.write(b"")
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+
 class LimitedProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 protocol with limits on the time and size of a request and the time of its answer.
 
@@ -45,7 +83,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._in_head = True
         self._pending = True
         self._stall: asyncio.TimerHandle | None = None
-        super().connection_made(transport)  # type: ignore[arg-type]  # it wants a Transport, and gets one
+        joining = _JoiningTransport(transport)  # type: ignore[arg-type]  # it is a Transport, whatever asyncio says
+        super().connection_made(joining)  # type: ignore[arg-type]  # it has all of a Transport that uvicorn uses
         self._deadline: asyncio.TimerHandle | None = self._after(self.limits.request_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -82,6 +121,10 @@ class LimitedProtocol(HttpToolsProtocol):
             self._deadline.cancel()
             self._deadline = None
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self.transport.flush()  # type: ignore[attr-defined]  # it is ours
+        super().on_response_complete()
 
     def pause_writing(self) -> None:
         super().pause_writing()
