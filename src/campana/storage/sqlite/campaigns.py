@@ -5,6 +5,7 @@ Must not know who may see a campaign or when it is open.
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from collections import OrderedDict
 from dataclasses import replace
@@ -112,14 +113,17 @@ class SqliteCampaigns:
 
     async def find(self, account: int, guid: str) -> CampaignRow | None:
         """One that is not deleted."""
-        columns = self._database.look(
-            lambda connection: run(connection, queries.find, account=account, guid=guid).fetchone()
-        )
-        return self._reader.row(columns) if columns else None
+
+        def read(connection: sqlite3.Connection) -> CampaignRow | None:
+            columns = run(connection, queries.find, account=account, guid=guid).fetchone()
+            return self._reader.row(columns) if columns else None
+
+        return self._database.look_once((queries.find, account, guid), read)
 
     async def find_number(self, number: int) -> CampaignRow | None:
         """Also a deleted one."""
-        return self._database.look(lambda connection: self._reader.find_number(connection, number))
+        read = functools.partial(self._reader.find_number, number=number)
+        return self._database.look_once((queries.find_number, number), read)
 
     async def count(self, account: int) -> int:
         """How many of the account are not deleted, ended ones included."""

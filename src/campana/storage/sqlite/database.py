@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import local
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from campana.storage.sqlite.writer import BatchWork, Writer
 from campana.storage.store import StoreUnavailable
@@ -24,7 +24,7 @@ OLDEST = (3, 38, 0)
 BUSY_MS = 10_000
 CACHE_KIB = 65_536
 READER_CACHE_KIB = 2_048
-"""Of a connection that only reads. Long lists are read once and in order: a larger cache would only fill up with them."""
+"""Of a connection that only reads: long lists are read once and in order, and would only fill a larger cache."""
 READERS = 2
 
 
@@ -58,6 +58,9 @@ class Database:
         self._path = path
         self._writer = Writer(connect(path), on_commit)
         self._point_reader = connect(path, read_only=True)
+        self._looking = False
+        self._seen: dict[Hashable, object] = {}
+        self._loop = asyncio.get_running_loop()
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="campana-reader")
         self._of_thread = local()
         self._readers: list[sqlite3.Connection] = []
@@ -71,11 +74,36 @@ class Database:
         return self._writer.write_together(batch, item)
 
     def look(self, read: Callable[[sqlite3.Connection], T]) -> T:
-        """Read a few rows by key, right here: some 10 µs, where a step into a thread and back takes 60."""
+        """Read a few rows by key, right here: some 5 µs, where a step into a thread and back takes 60.
+
+        All looks of one turn of the event loop share one snapshot, since each new one costs a fresh reading of every
+        page. Who awaited a write goes on in a later turn, and so sees what it wrote.
+        """
         try:
+            if not self._looking:
+                self._point_reader.execute("BEGIN")
+                self._looking = True
+                self._loop.call_soon(self._look_away)
             return read(self._point_reader)
         except sqlite3.OperationalError as error:
             raise StoreUnavailable(str(error)) from error
+
+    def look_once(self, key: Hashable, read: Callable[[sqlite3.Connection], T]) -> T:
+        """Look, but read only once in a turn of the event loop what many ask for in it, such as a session's row.
+
+        `key` says what is asked; who asks the same gets the same object, so it must be one that nobody changes.
+        """
+        if key in self._seen:
+            return cast(T, self._seen[key])
+        found = self.look(read)
+        self._seen[key] = found
+        return found
+
+    def _look_away(self) -> None:
+        if self._looking:
+            self._looking = False
+            self._seen.clear()
+            self._point_reader.execute("COMMIT")
 
     async def read(self, read: Callable[[sqlite3.Connection], T]) -> T:
         """Run a longer read in a reader's thread. Raises StoreUnavailable."""
@@ -89,6 +117,7 @@ class Database:
         """Finish the writes that wait and close every connection."""
         await self._writer.close()
         self._threads.shutdown(wait=True)
+        self._look_away()
         self._point_reader.close()
         for connection in self._readers:
             connection.close()

@@ -27,8 +27,12 @@ class SqliteSessions:
 
     async def find(self, token_hash: bytes) -> SessionRow | None:
         """The session with its user and account."""
-        row = self._database.look(lambda connection: run(connection, queries.find, token=token_hash).fetchone())
-        return SessionRow(user_row(row[2:]), row[0], row[1]) if row else None
+
+        def read(connection: sqlite3.Connection) -> SessionRow | None:
+            row = run(connection, queries.find, token=token_hash).fetchone()
+            return SessionRow(user_row(row[2:]), row[0], row[1]) if row else None
+
+        return self._database.look_once((queries.find, token_hash), read)
 
     async def touch(self, token_hash: bytes, at: int) -> None:
         """Note that the session was used; never moves last_used_at back."""
