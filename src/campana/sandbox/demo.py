@@ -276,7 +276,8 @@ def example_zeep(address: str, credentials: tuple[str, str, str], campaign: str)
     return f"""\
 {_python()} - <<'END'
 import zeep
-api = zeep.Client("{address}?wsdl").service
+wsdl = "{address}?wsdl"
+api = zeep.Client(wsdl).service
 session = api.OpenAPISession("{account}", "{user}", "{password}").SessionId
 print(api.AddCampaignContact(session, {{
     "CampaignId": "{campaign}",
