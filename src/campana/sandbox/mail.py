@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, Final, Self, TypedDict, Unpack, cast
+from typing import Any, Final, TypedDict, Unpack, cast
 
 import structlog
 
 from campana.domain.moment import Clock
 from campana.sandbox.magic_mail import DELIVERED, Answer, Fate, Notice, Step, fate_of
-from campana.sandbox.mail_boxes import Mailboxes, MailJournal, ReceivedMail
+from campana.sandbox.mail_boxes import Mailboxes, ReceivedMail, journal_entries
 from campana.sandbox.mail_link import MailLink
 from campana.sandbox.mail_notices import NotTaken, Office, hand_in, write_notice
+from campana.sandbox.simulator import Simulator, run, wall_clock
 
 EXTENSIONS: Final = frozenset({"PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"})
 _TAKEN: Final = "250 2.0.0 Taken"
@@ -54,7 +54,7 @@ class MailOptions(TypedDict, total=False):
     """Seconds from taking a message to its bounce (0.2); ten times that for a late one."""
 
 
-class MailSimulator:
+class MailSimulator(Simulator[MailLink]):
     """A mail server for tests, the demo and benchmarks. `start` it, give `port` to a client, `stop` it."""
 
     def __init__(
@@ -68,9 +68,7 @@ class MailSimulator:
         tls: ssl.SSLContext | None = None,
         **options: Unpack[MailOptions],
     ) -> None:
-        self.host = host
-        self.port = port
-        """The port asked for; once started, the one that is listened on."""
+        super().__init__(host, port, journal)
         self.magic = options.get("magic", True)
         self.latency = options.get("latency", 0.0)
         self.extensions = options.get("extensions", EXTENSIONS)
@@ -83,51 +81,27 @@ class MailSimulator:
         """Messages taken."""
         self.connections = 0
         """Connections made, since the start."""
-        self.links: set[MailLink] = set()
-        """The connections that stand."""
         self.boxes = Mailboxes(options.get("keep", 10_000), on_message)
         self._keep = options.get("keep", 10_000)
         self._on_message = on_message
         self._implicit_tls = options.get("implicit_tls", False)
         self._tls = tls
-        self._clock = clock or _wall_clock
-        self._journal = MailJournal(journal) if journal else None
-        self._server: asyncio.Server | None = None
+        self._clock = clock or wall_clock
         self._met: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
 
     # --- its life --------------------------------------------------------------------------------------------------
 
-    async def start(self) -> Self:
-        """Listen. Raises OSError where the port is taken."""
-        loop = asyncio.get_running_loop()
-        context = self._tls if self._implicit_tls else None
-        self._server = await loop.create_server(lambda: MailLink(self), self.host, self.port, ssl=context)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
+    def _link(self) -> MailLink:
+        return MailLink(self)
 
-    async def stop(self) -> None:
-        """Cut every connection and listen no more; bounces that are not out yet are lost."""
+    def _tls_from_the_start(self) -> ssl.SSLContext | None:
+        return self._tls if self._implicit_tls else None
+
+    async def _end(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._server is not None:
-            self._server.close()
-            self.disconnect_all()
-            await self._server.wait_closed()
-        if self._journal is not None:
-            self._journal.close()
-
-    async def __aenter__(self) -> Self:
-        return await self.start()
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
-
-    def disconnect_all(self) -> None:
-        """Cut every connection without a word."""
-        for link in tuple(self.links):
-            link.cut()
 
     # --- what tests ask of it --------------------------------------------------------------------------------------
 
@@ -143,7 +117,10 @@ class MailSimulator:
 
     async def expect(self, recipient: str, within: float = 5.0) -> ReceivedMail:
         """The oldest message to `recipient` not expected before. Raises TimeoutError after `within` seconds."""
-        return await self.boxes.expect(recipient, within)
+        found = await self.boxes.expect(lambda mail: recipient in mail.recipients, within)
+        if found is None:
+            raise TimeoutError(f"no message to {recipient} came within {within:g} s")
+        return found
 
     @property
     def unexpected(self) -> list[ReceivedMail]:
@@ -181,11 +158,6 @@ class MailSimulator:
         """Decide about a message and tell the link how to answer: its first recipient's fate is the message's."""
         self._met_at_end(link, content, *self._fate(link.recipients[0]))
 
-    def before_answers(self) -> None:
-        """What answers promise is in the journal."""
-        if self._journal is not None:
-            self._journal.flush()
-
     # --- fates -----------------------------------------------------------------------------------------------------
 
     def _fate(self, address: str) -> tuple[Fate, int | None]:
@@ -215,7 +187,7 @@ class MailSimulator:
         elif answer is Answer.SILENCE:
             link.fall_silent()
         elif answer is Answer.LOST:
-            self.before_answers()
+            self.flush_journal()
             link.cut()
         else:
             link.answer(_TAKEN)
@@ -227,7 +199,8 @@ class MailSimulator:
         mail = ReceivedMail(link.sender or "", tuple(link.recipients), content, self._clock())
         self.boxes.take(mail)
         if self._journal is not None:
-            self._journal.note(mail)
+            for entry in journal_entries(mail):
+                self._journal.note(entry)
         if notice is not None and self.bounce_to is not None and mail.sender:
             self._keep_task(self._send_back(notice, mail, self.bounce_to))
 
@@ -263,10 +236,6 @@ class MailSimulator:
             await asyncio.sleep(1.0)
 
 
-def _wall_clock() -> int:
-    return time.time_ns() // 1_000_000
-
-
 async def serve_mail(
     host: str,
     port: int,
@@ -275,7 +244,4 @@ async def serve_mail(
     **options: Unpack[MailOptions],
 ) -> None:
     """Run a simulator until cancelled; `ready` is told the port. Raises OSError where the port is taken."""
-    async with MailSimulator(host, port, journal=journal, **options) as server:
-        if ready is not None:
-            ready(server.port)
-        await asyncio.get_running_loop().create_future()
+    await run(MailSimulator(host, port, journal=journal, **options), ready)

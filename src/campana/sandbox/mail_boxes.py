@@ -1,22 +1,19 @@
-"""Owns the mailboxes of the sandbox mail server: the messages that reached them, readable, and the journal of them.
+"""Owns the mailboxes of the sandbox mail server: the messages that reached them, and what is noted of them.
 
 Must not know connections or fates.
 """
 
 from __future__ import annotations
 
-import asyncio
 import email
-import json
-import os
 import re
-from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import default
 from functools import cached_property
-from pathlib import Path
+
+from campana.sandbox.simulator import Boxes
 
 _MESSAGE_ID = re.compile(rb"^Message-ID:\s*<([^<>\r\n]*)>", re.IGNORECASE | re.MULTILINE)
 
@@ -65,71 +62,16 @@ class ReceivedMail:
         return str(part.get_content()) if part is not None else ""
 
 
-class Mailboxes:
-    """Keeps the latest messages, and lets tests wait for them as if they read the mail."""
-
-    def __init__(self, keep: int, on_message: Callable[[ReceivedMail], None] | None) -> None:
-        self.messages: deque[ReceivedMail] = deque(maxlen=keep)
-        """The latest messages, oldest first."""
-        self.counts: Counter[str] = Counter()
-        """Messages a recipient."""
-        self._keep = keep
-        self._on_message = on_message
-        self._unread: deque[ReceivedMail] = deque(maxlen=keep)
-        self._news = asyncio.Event()
+class Mailboxes(Boxes[ReceivedMail]):
+    """The mailboxes that messages reach."""
 
     def take(self, mail: ReceivedMail) -> None:
         """A message has reached its mailboxes."""
-        if self._keep:
-            self.counts.update(mail.recipients)
-            self.messages.append(mail)
-            self._unread.append(mail)
-            self._news.set()
-        if self._on_message is not None:
-            self._on_message(mail)
-
-    async def expect(self, recipient: str, within: float) -> ReceivedMail:
-        """The oldest message to `recipient` not expected before. Raises TimeoutError after `within` seconds."""
-        try:
-            async with asyncio.timeout(within):
-                while True:
-                    self._news.clear()
-                    for mail in self._unread:
-                        if recipient in mail.recipients:
-                            self._unread.remove(mail)
-                            return mail
-                    await self._news.wait()
-        except TimeoutError:
-            raise TimeoutError(f"no message to {recipient} came within {within:g} s") from None
-
-    @property
-    def unexpected(self) -> list[ReceivedMail]:
-        """The messages that nobody has expected, oldest first."""
-        return list(self._unread)
+        self.counts.update(mail.recipients)
+        self.put(mail)
 
 
-class MailJournal:
-    """A file with one JSON object a line for every recipient of a message that was taken, without its text."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        self._lines: list[str] = []
-
-    def note(self, mail: ReceivedMail) -> None:
-        """Note a message; `flush` makes it outlive us."""
-        for recipient in mail.recipients:
-            entry = {"at": mail.at, "id": mail.message_id, "source": mail.sender, "destination": recipient}
-            self._lines.append(json.dumps(entry, separators=(",", ":")) + "\n")
-
-    def flush(self) -> None:
-        """Hand what was noted to the operating system."""
-        if self._lines:
-            data = memoryview("".join(self._lines).encode())
-            self._lines.clear()
-            while data:
-                data = data[os.write(self._file, data) :]
-
-    def close(self) -> None:
-        """Flush and close."""
-        self.flush()
-        os.close(self._file)
+def journal_entries(mail: ReceivedMail) -> Iterator[dict[str, object]]:
+    """What the journal notes of a message, for each of its recipients: nothing of what it says."""
+    for recipient in mail.recipients:
+        yield {"at": mail.at, "id": mail.message_id, "source": mail.sender, "destination": recipient}

@@ -96,7 +96,7 @@ class MailLink(asyncio.Protocol):
 
     def _flush(self) -> None:
         if self._out and self.transport is not None:
-            self._server.before_answers()
+            self._server.flush_journal()
             data = b"".join(self._out)
             self._out.clear()
             if self._server.latency:

@@ -13,7 +13,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Self, TypedDict, Unpack
+from typing import Final, TypedDict, Unpack
 
 import structlog
 
@@ -40,9 +40,10 @@ from campana.channels.sms.codes import (
 from campana.domain.moment import Clock
 from campana.domain.text.segments import plan_segments
 from campana.sandbox.magic_sms import DELIVERED, Answer, Fate, fate_of
+from campana.sandbox.simulator import Simulator, run, wall_clock
 from campana.sandbox.smsc_delivering import Account, Delivery, ReceiptFor, Schedule, pack_receipt
 from campana.sandbox.smsc_link import SmscLink
-from campana.sandbox.smsc_phones import Journal, Phones, Received
+from campana.sandbox.smsc_phones import Phones, Received, journal_entry
 
 _ENROUTE: Final = STATE_BY_WORD["ENROUTE"].number
 _log = structlog.get_logger(__name__)
@@ -71,7 +72,7 @@ class SmscOptions(TypedDict, total=False):
     """Answer nothing at all, as a peer does whose host has died (false)."""
 
 
-class SmscSimulator:
+class SmscSimulator(Simulator[SmscLink]):
     """An SMSC for tests, the demo and benchmarks. `start` it, give `port` to a client, `stop` it."""
 
     def __init__(
@@ -85,9 +86,7 @@ class SmscSimulator:
         tls: ssl.SSLContext | None = None,
         **options: Unpack[SmscOptions],
     ) -> None:
-        self.host = host
-        self.port = port
-        """The port asked for; once started, the one that is listened on."""
+        super().__init__(host, port, journal)
         self.magic = options.get("magic", True)
         self.receipts = options.get("receipts", True)
         self.receipt_delay = options.get("receipt_delay", 0.2)
@@ -99,15 +98,11 @@ class SmscSimulator:
         self.accepted = 0
         """Short messages (parts) taken."""
         self.phones = Phones(options.get("keep", 10_000), on_message)
-        self.links: set[SmscLink] = set()
-        """The connections that stand, bound or not."""
         self.receiver_bound = asyncio.Event()
         """Set by a connection that is bound to receive."""
         self._keep = options.get("keep", 10_000)
-        self._clock = clock or _wall_clock
-        self._journal = Journal(journal) if journal else None
+        self._clock = clock or wall_clock
         self._tls = tls
-        self._server: asyncio.Server | None = None
         self._accounts: dict[str, Account] = {}
         self._schedule = Schedule()
         self._refused: Counter[bytes] = Counter()
@@ -119,33 +114,14 @@ class SmscSimulator:
 
     # --- its life ------------------------------------------------------------------------------------------------
 
-    async def start(self) -> Self:
-        """Listen. Raises OSError where the port is taken."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: SmscLink(self), self.host, self.port, ssl=self._tls)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
+    def _link(self) -> SmscLink:
+        return SmscLink(self)
 
-    async def stop(self) -> None:
-        """Cut every connection and listen no more."""
+    def _tls_from_the_start(self) -> ssl.SSLContext | None:
+        return self._tls
+
+    async def _end(self) -> None:
         self._schedule.stop()
-        if self._server is not None:
-            self._server.close()
-            self.disconnect_all()
-            await self._server.wait_closed()
-        if self._journal is not None:
-            self._journal.close()
-
-    async def __aenter__(self) -> Self:
-        return await self.start()
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
-
-    def disconnect_all(self) -> None:
-        """Cut every connection without a word."""
-        for link in tuple(self.links):
-            link.cut()
 
     # --- what tests ask of it ------------------------------------------------------------------------------------
 
@@ -161,7 +137,10 @@ class SmscSimulator:
 
     async def expect(self, destination: str, within: float = 5.0) -> Received:
         """The oldest message to `destination` that was not expected before. Raises TimeoutError after `within` s."""
-        return await self.phones.expect(destination, within)
+        found = await self.phones.expect(lambda message: message.destination == destination, within)
+        if found is None:
+            raise TimeoutError(f"no message to {destination} came within {within:g} s")
+        return found
 
     async def send_mo(self, source: str, destination: str, text: str) -> list[int]:
         """Have a person send a message; the command_status with which the client took each part.
@@ -225,11 +204,6 @@ class SmscSimulator:
         else:
             self._take(link, sequence, message, fate, out)
 
-    def flush(self) -> None:
-        """Before answers are written: what they promise is in the journal."""
-        if self._journal is not None:
-            self._journal.flush()
-
     def query(self, query: Query) -> tuple[int, bytes]:
         """The command_status and body of a query_sm_resp."""
         message_id = query.message_id.decode("latin-1")
@@ -267,7 +241,7 @@ class SmscSimulator:
         if self._keep:
             self.phones.take(message, message_id, now)
         if self._journal is not None:
-            self._journal.note(message, message_id, now)
+            self._journal.note(journal_entry(message, message_id, now))
         answer = pdu.pack(pdu.SUBMIT_SM_RESP, ROK, sequence, message_id.encode() + b"\0")
         if fate.early:
             self._send_receipts(link, message, message_id, fate)
@@ -301,10 +275,6 @@ def _stamp(minute: int) -> str:
     return time.strftime("%y%m%d%H%M", time.gmtime(minute * 60))
 
 
-def _wall_clock() -> int:
-    return time.time_ns() // 1_000_000
-
-
 async def serve_smsc(
     host: str,
     port: int,
@@ -313,7 +283,4 @@ async def serve_smsc(
     **options: Unpack[SmscOptions],
 ) -> None:
     """Run a simulator until cancelled; `ready` is told the port. Raises OSError where the port is taken."""
-    async with SmscSimulator(host, port, journal=journal, **options) as smsc:
-        if ready is not None:
-            ready(smsc.port)
-        await asyncio.get_running_loop().create_future()
+    await run(SmscSimulator(host, port, journal=journal, **options), ready)

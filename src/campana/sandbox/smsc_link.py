@@ -65,7 +65,7 @@ class SmscLink(asyncio.Protocol):
             else:
                 self._handle(command, status, sequence, body)
         if out:
-            self._smsc.flush()
+            self._smsc.flush_journal()
             if self._smsc.latency:
                 self._loop.call_later(self._smsc.latency, self._write, b"".join(out))
             else:
