@@ -12,6 +12,7 @@ import gc
 import os
 import signal
 import socket
+import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -30,7 +31,7 @@ from campana.bus.local import LocalBus
 from campana.channels.contract import Route
 from campana.channels.email.listener import BounceListener
 from campana.channels.registry import CHANNELS
-from campana.config import Settings
+from campana.config import ConfigError, Settings
 from campana.domain.delivery import Medium
 from campana.domain.moment import MINUTE, SECOND, Clock
 from campana.engine.options import EngineOptions
@@ -91,8 +92,8 @@ async def serve(settings: Settings, announce: Callable[[str], None], stop: async
     """Run Campana until SIGTERM, SIGINT or `stop`, which the signals set; `announce` is told the address once requests
     are accepted.
 
-    Raises StoreUnavailable where the database cannot be used or another server has it, OSError where the address
-    cannot be listened on.
+    Raises StoreUnavailable where the database cannot be used or another server has it, OSError where an address
+    cannot be listened on, ConfigError where the certificate or its key cannot be used.
     """
     configure_logging(settings.log.level, settings.log.format)
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -124,7 +125,8 @@ class _Server(uvicorn.Server):
 
 async def _build(settings: Settings) -> _House:
     metrics, bus = Metrics(), LocalBus()
-    # Before anything is opened: an address in use is the commonest mistake.
+    # Before anything is opened: these are the commonest mistakes.
+    _check_tls(settings)
     listening = _listen(settings)
     store = await _open(settings, metrics)
     services = build_services(store, bus, now_ms, _service_options(settings), metrics)
@@ -151,9 +153,10 @@ async def _run(house: _House, settings: Settings, announce: Callable[[str], None
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await house.engine.start()
+    # The engine last: nothing is sent where the rest cannot run.
     if house.listener is not None:
         await house.listener.start()
+    await house.engine.start()
     serving = asyncio.create_task(house.server.serve([house.listening]))
     housekeeping = asyncio.create_task(_keep_house(house.services))
     await _until(lambda: house.server.started or serving.done())
@@ -172,10 +175,9 @@ async def _run(house: _House, settings: Settings, announce: Callable[[str], None
 
 
 async def _stop(house: _House, serving: asyncio.Task[None], budget: float) -> None:
-    """In the reverse order of the start: doors, listener, engine, services, store."""
+    """Doors and listener first, so that nothing new comes in; then engine, services, store."""
     house.server.should_exit = True
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(asyncio.shield(serving), budget / 2)
+    await asyncio.wait({serving}, timeout=budget / 2)
     if house.listener is not None:
         await house.listener.stop()
     await house.engine.stop(budget / 2)
@@ -241,8 +243,26 @@ def _listen(settings: Settings) -> socket.socket:
         listening.listen(2_048)
     except OSError as error:
         listening.close()
-        raise OSError(error.errno, f"cannot listen on {host} port {port}: {os.strerror(error.errno or 0)}") from error
+        raise OSError(error.errno, f"cannot listen on {host} port {port}: {error.strerror}") from error
     return listening
+
+
+def _check_tls(settings: Settings) -> None:
+    """Raises ConfigError with the key at fault where HTTPS could not be served."""
+    certificate, key = settings.server.tls_certificate, settings.server.tls_key
+    if certificate is None or key is None:
+        return
+    for name, file in (("tls_certificate", certificate), ("tls_key", key)):
+        try:
+            file.open("rb").close()
+        except OSError as error:
+            raise ConfigError([f"server.{name}: {file} cannot be read: {error.strerror}"]) from error
+    try:
+        # An empty pass phrase, since a server cannot ask a person for one.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except ssl.SSLError as error:
+        rule = "should be PEM files of a certificate and its own key, without a pass phrase"
+        raise ConfigError([f"server.tls_certificate and server.tls_key: {rule}"]) from error
 
 
 def _address(listening: socket.socket, settings: Settings) -> str:
