@@ -18,7 +18,6 @@ SHORTEST_PASSWORD = 1
 """Not a policy: clients that switch to Campana bring the passwords that their other service let them have."""
 ADVISED_PASSWORD = 8
 """Characters below which a password is called short (NIST SP 800-63B 5.1.1.1)."""
-"""Characters (NIST SP 800-63B)."""
 
 NO_REGION = "ZZ"
 """No default region (CLDR's code for an unknown one): only numbers with a country code are understood."""
