@@ -15,6 +15,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
 import uvicorn
 import uvloop
 
@@ -118,7 +119,7 @@ class Contacts:
         guid = contact.guid or str(uuid.uuid4())
         if (contact.campaign, guid) in self.kept:
             raise MethodError(MethodCode.CONTACT_ALREADY_EXISTS)
-        self.kept[contact.campaign, guid] = replace(contact, guid=guid)
+        self.kept[contact.campaign, guid] = msgspec.structs.replace(contact, guid=guid)
         return guid
 
     async def update(self, who: str, contact: Contact) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
+from msgspec import structs
 
 from campana.api.soap import schema
 from campana.api.soap.bindings import SessionAnswer
@@ -135,7 +135,7 @@ campaigns = st.builds(
 @given(campaigns)
 def test_what_is_written_of_a_campaign_is_what_was_read(campaign: Campaign) -> None:
     written = WRITER.content(CAMPAIGN_TYPE)(campaign)
-    assert read_back(written, "AddCampaign", "campaign") == replace(campaign, created_at=0)
+    assert read_back(written, "AddCampaign", "campaign") == structs.replace(campaign, created_at=0)
     members = [member.name for member in SCHEMA.types[CAMPAIGN_TYPE].members]
     assert names(tree(written)) == members
 
@@ -200,7 +200,7 @@ def line_of(contact: Contact) -> Line:
 
 
 def as_written(medium: Communication | None) -> Communication | None:
-    return medium and replace(medium, destination=medium.destination or "")
+    return medium and structs.replace(medium, destination=medium.destination or "")
 
 
 @given(st.lists(contacts, max_size=5))
@@ -208,7 +208,9 @@ def test_lines_are_written_as_the_contacts_that_they_are(given_: list[Contact]) 
     page = write_lines(*map(line_of, given_))
     elements = tree(page)
     assert names(elements) == [CONTACT] * len(given_)
-    expected = [replace(c, sms=as_written(c.sms), voice=as_written(c.voice), email=as_written(c.email)) for c in given_]
+    expected = [
+        structs.replace(c, sms=as_written(c.sms), voice=as_written(c.voice), email=as_written(c.email)) for c in given_
+    ]
     assert page == WRITER.items(f"ArrayOf{CONTACT}")(expected)
     for element, contact in zip(elements, expected, strict=True):
         inner = "".join(etree.tostring(child, encoding="unicode") for child in element)

@@ -6,9 +6,10 @@ Must not know what anybody does with a hint.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
+
+import msgspec
 
 
 class News(Enum):
@@ -22,8 +23,7 @@ class News(Enum):
     """A route went up or down."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hint:
+class Hint(msgspec.Struct, frozen=True):
     """Something changed. `number` is the campaign's internal number, 0 where it is not about a campaign."""
 
     news: News

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from campana.domain.campaign import HTML_MAX, SMS_TEXT_MAX, VOICE_TEXT_MAX, Campaign
 from campana.domain.delivery import IN_PROGRESS, WAITING, Medium, Status
 from campana.domain.destination import dial_phone, normalise_email
@@ -17,8 +19,7 @@ from campana.domain.text.characters import is_blank, is_keepable
 from campana.domain.text.segments import plan_segments
 
 
-@dataclass(frozen=True, slots=True)
-class Communication:
+class Communication(msgspec.Struct, frozen=True):
     """The specification's CommunicationInfo: a contact on one medium, as given and as it stands."""
 
     destination: str | None = None
@@ -31,8 +32,7 @@ class Communication:
     """RetryCount, 0..255."""
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
+class Contact(msgspec.Struct, frozen=True):
     """A contact as its client described it. A medium that is None was left out."""
 
     guid: str
@@ -49,8 +49,7 @@ class Contact:
         return self.voice if medium is Medium.VOICE else self.email
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
+class Admitted(msgspec.Struct, frozen=True):
     """One medium of a contact that passed the rules, ready to be stored.
 
     `dial` is the destination as it is dialled (E.164 with +) or addressed; None where the destination is blank.

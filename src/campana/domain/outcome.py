@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
+import msgspec
+
 from campana.domain.delivery import Status
 
 
@@ -139,8 +141,7 @@ class ReceiptState(Enum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True):
     """Late news of an attempt: an SMS delivery receipt, or a bounce of an email.
 
     An SMS receipt is matched by `carrier_ids`: the id as text first, then other spellings where the route

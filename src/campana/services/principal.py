@@ -5,8 +5,9 @@ Must not know what a role may do (access.py), nor how a session is found (sessio
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from campana.storage.store import AccountRow, UserRow
 
@@ -20,8 +21,7 @@ class Role(StrEnum):
     AGENT = "agent"
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(msgspec.Struct, frozen=True):
     """The user on whose behalf something is asked.
 
     `agent` is True for a user with the role agent and for every request marked as made for one: the campaign's

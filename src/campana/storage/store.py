@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from campana.domain.campaign import Campaign
 from campana.domain.contact import Admitted, EditPlanner
 
@@ -170,8 +172,7 @@ class Campaigns(Protocol):
         """Gone from every answer at once; what waits is cancelled by the engine's sweep. False where it is gone."""
 
 
-@dataclass(frozen=True, slots=True)
-class NewContact:
+class NewContact(msgspec.Struct, frozen=True):
     """A contact to be added to a campaign. Media without a destination and without a text are left out."""
 
     campaign: int

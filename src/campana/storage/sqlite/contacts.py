@@ -67,8 +67,7 @@ _decode_guids = msgspec.json.Decoder(list[str]).decode
 _decode_lines = msgspec.json.Decoder(list[ContactLine]).decode
 
 
-@dataclass(frozen=True, slots=True)
-class _Addition:
+class _Addition(msgspec.Struct, frozen=True):
     """A contact that waits to be added with others."""
 
     contact: NewContact
