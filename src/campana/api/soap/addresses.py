@@ -17,6 +17,7 @@ Headers = Mapping[bytes, bytes]
 _HOST = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?", re.ASCII)
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]{1,100}){0,10}/?", re.ASCII)
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
+_HOP = re.compile(r"\[([^\]]*)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}", re.ASCII)
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
@@ -45,7 +46,7 @@ def source(scope: MutableMapping[str, Any], headers: Headers, trusted: Networks)
     if not is_trusted(scope, trusted):
         return found
     for hop in reversed(headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")):
-        address = hop.strip()
+        address = _without_port(hop.strip())
         if not address or not _is_address(address):
             break
         found = address
@@ -100,6 +101,12 @@ def _with_port(scheme: str, host: str, port: str) -> str:
 def _first(headers: Headers, name: bytes) -> str:
     """The value that the proxy nearest to the client gave."""
     return headers.get(name, b"").decode("latin-1").split(",")[0].strip()
+
+
+def _without_port(hop: str) -> str:
+    """Some proxies add the client's port: 203.0.113.9:5000, [2001:db8::1]:5000."""
+    found = _HOP.fullmatch(hop)
+    return hop if found is None else found[1] or found[2] or ""
 
 
 def _is_address(text: str) -> bool:
