@@ -343,3 +343,47 @@ async def test_a_large_campaign_is_cut_leased_and_recorded_whole(world: World) -
         await world.store.river.release(Step(lease, judged(lease, SUCCESS), (), NOW), 0)
     assert set(await world.statuses()) == {Status.SUCCESS}
     assert guid(1_250) == (await world.lines())[-1][0]
+
+
+# --- a clock that is set back -------------------------------------------------------------------------------------
+
+
+async def test_what_was_added_before_the_clock_was_set_back_is_claimed(world: World) -> None:
+    await world.add(3)
+    await world.plan(now=NOW - 60_000)
+    lease = await world.claim(now=NOW - 60_000)
+    assert lease is not None
+    assert len(lease.deliveries) == 3
+
+
+@pytest.mark.parametrize("beside", [0, 1], ids=["alone in its chunk", "beside one that is due"])
+async def test_a_retry_that_is_not_due_any_more_waits_for_its_moment_again(world: World, beside: int) -> None:
+    """The clock was set back between the cutting of its chunk and the claim."""
+    lease = await leased(world, 1 + beside)
+    river = world.store.river
+    verdicts = judged(lease, again(NOW + 1_000), slice(0, 1)) + judged(lease, again(NOW + 500), slice(1, None))
+    await river.release(Step(lease, verdicts, (), NOW), 0)
+    assert await world.plan(now=NOW + 1_001) == 1 + beside
+    early = await world.claim(now=NOW + 900)
+    assert (early is not None, await world.claim(now=NOW + 900)) == (bool(beside), None)
+    assert next(lane.next_due for lane in await river.lanes() if lane.medium is Medium.SMS) == NOW + 1_000
+    assert await world.plan(now=NOW + 1_000) == 1
+    late = await world.claim(now=NOW + 1_000)
+    assert late is not None
+    assert [(one.id, one.attempt) for one in late.deliveries] == [(lease.deliveries[0].id, 2)]
+
+
+async def test_a_cut_takes_from_the_list_just_what_it_took(world: World) -> None:
+    """Of a million that are due it takes a chunk's worth, and the next cut goes on behind it."""
+    lease = await leased(world, 6)
+    one, rest = judged(lease, again(NOW + 5), slice(5, None)), judged(lease, again(NOW + 10), slice(0, 5))
+    await world.store.river.release(Step(lease, rest + one, (), NOW), 0)
+    ids = [delivery.id for delivery in lease.deliveries]
+    taken = []
+    for _ in range(3):
+        assert await world.plan(2, now=NOW + 10) == 2
+        claimed = await world.claim(now=NOW + 10)
+        assert claimed is not None
+        taken.append([delivery.id for delivery in claimed.deliveries])
+    assert taken == [[ids[0], ids[5]], ids[1:3], ids[3:5]]
+    assert await world.plan(2, now=NOW + 10) == 0

@@ -89,5 +89,7 @@ no_more = update(deliveries).where(deliveries.c.id == bindparam("delivery")).val
 forget_due = delete(due).where(
     due.c.campaign == bindparam("campaign"),
     due.c.medium == bindparam("medium"),
+    # The whole key: a lane may have a million of them.
+    due.c.at == select(deliveries.c.due_at).where(deliveries.c.id == bindparam("delivery")).scalar_subquery(),
     due.c.delivery == bindparam("delivery"),
 )

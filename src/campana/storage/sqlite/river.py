@@ -34,10 +34,7 @@ from campana.storage.river import (
 from campana.storage.sqlite.campaigns import CampaignReader
 from campana.storage.sqlite.database import Database
 from campana.storage.sqlite.recording import after_deletion, pack, record
-from campana.storage.tables import (
-    delivery_id,
-    number_of,
-)
+from campana.storage.tables import NEVER, delivery_id, number_of
 
 SWEPT_AT_ONCE = 50
 """Lapsed leases that are ended in one transaction."""
@@ -47,15 +44,16 @@ CANCELLED_AT_ONCE = 20_000
 
 # Dialect twins: lists as JSON, so that a chunk is read or written in one call of the driver.
 _TAKE_DUE = """
-SELECT count(*), json_group_array(delivery) FROM (
-  SELECT delivery FROM (
-    SELECT delivery FROM due WHERE campaign = :campaign AND medium = :medium AND at <= :now ORDER BY at LIMIT :limit
+SELECT count(*), json_group_array(delivery), json_group_array(json_array(at, delivery)) FROM (
+  SELECT at, delivery FROM (
+    SELECT at, delivery FROM due WHERE campaign = :campaign AND medium = :medium AND at <= :now
+    ORDER BY at LIMIT :limit
   ) ORDER BY delivery
 )
 """
 _FORGET_DUE = """
-DELETE FROM due WHERE campaign = :campaign AND medium = :medium AND at <= :now
-  AND delivery IN (SELECT value FROM json_each(:ids))
+DELETE FROM due WHERE campaign = :campaign AND medium = :medium
+  AND (at, delivery) IN (SELECT value->>0, value->>1 FROM json_each(:rows))
 """
 _TAKE_FRESH = f"""
 SELECT count(*), min(id), max(id) FROM (
@@ -63,7 +61,7 @@ SELECT count(*), min(id), max(id) FROM (
 )
 """
 _NEXT_CHUNK = """
-SELECT k.id, k.campaign, k.medium, k.first, k.last, k.ids, k.epoch, k.turn, k.closes_at, c.revision
+SELECT k.id, k.campaign, k.medium, k.first, k.last, k.ids, k.epoch, k.turn, k.closes_at, k.size, c.revision
 FROM chunks AS k JOIN campaigns AS c ON c.number = k.campaign
 WHERE k.owner IS NULL AND k.opens_at <= :now AND k.closes_at > :now
   AND c.is_paused = 0 AND c.deleted_at IS NULL AND (c.media >> k.medium & 1) = 1
@@ -76,8 +74,8 @@ UPDATE chunks SET lease_until = :until WHERE owner = :owner AND id IN (SELECT va
 """
 _IN_RANGE = "id BETWEEN :first AND :last"
 _IN_LIST = "id IN (SELECT value FROM json_each(:ids))"
-_CLAIMABLE = f"""status IN ({Status.PENDING:d}, {Status.WAITING_FOR_RETRY:d})
-  AND due_at <= :now AND attempts_left > 0 AND dial IS NOT NULL"""
+_CLAIMABLE = f"""(status = {Status.PENDING:d} OR status = {Status.WAITING_FOR_RETRY:d} AND due_at <= :now)
+  AND attempts_left > 0 AND dial IS NOT NULL"""
 _CLAIM_ROWS = """
 SELECT json_group_array(json_array(id, dial, text, tries + 1, attempts_left, coalesce(revision, :revision))) FROM (
   SELECT id, dial, text, tries, attempts_left, revision FROM deliveries WHERE {where} AND {claimable} ORDER BY id
@@ -86,6 +84,12 @@ SELECT json_group_array(json_array(id, dial, text, tries + 1, attempts_left, coa
 _CLAIM = f"""
 UPDATE deliveries SET status = {Status.SENDING:d}, revision = coalesce(revision, :revision)
 WHERE {{where}} AND {_CLAIMABLE}
+"""
+_PUT_BACK = f"""
+INSERT INTO due (campaign, medium, at, delivery)
+SELECT :campaign, :medium, due_at, id FROM deliveries
+WHERE {{where}} AND status = {Status.WAITING_FOR_RETRY:d} AND due_at > :now AND due_at < {NEVER} AND attempts_left > 0
+ON CONFLICT DO NOTHING
 """
 _WITHDRAWN = f"""
 SELECT json_group_array(id) FROM deliveries
@@ -115,6 +119,7 @@ def _both(statement: str) -> tuple[str, str]:
 
 _claim_rows = _both(_CLAIM_ROWS)
 _claim = _both(_CLAIM)
+_put_back = _both(_PUT_BACK)
 _withdrawn = _both(_WITHDRAWN)
 _wait_again = _both(_WAIT_AGAIN)
 _stranded = _both(_STRANDED)
@@ -274,9 +279,9 @@ class SqliteRiver:
 
 def _cut(connection: sqlite3.Connection, cut: Cut, now: int) -> int:
     place = {"campaign": cut.campaign, "medium": int(cut.medium)}
-    size, ids = connection.execute(_TAKE_DUE, {"now": now, "limit": cut.limit, **place}).fetchone()
+    size, ids, rows = connection.execute(_TAKE_DUE, {"now": now, "limit": cut.limit, **place}).fetchone()
     if size:
-        connection.execute(_FORGET_DUE, {"now": now, "ids": ids, **place})
+        connection.execute(_FORGET_DUE, {"rows": rows, **place})
         listed = _decode_ids(ids)
         _insert_chunk(connection, cut, _Span(listed[0], listed[-1], ids), size, now)
         return int(size)
@@ -328,10 +333,13 @@ def _claim_next(connection: sqlite3.Connection, query: ClaimQuery) -> Lease | No
         row = connection.execute(_NEXT_CHUNK, wanted).fetchone()
         if row is None:
             return None
-        chunk, campaign, medium, first, last, ids, epoch, turn, closes_at, revision = row
+        chunk, campaign, medium, first, last, ids, epoch, turn, closes_at, size, revision = row
         span = _Span(first, last, ids)
         values = {"now": query.now, "revision": revision}
         claimed = _decode_claimed(span.execute(connection, _claim_rows, **values).fetchone()[0])
+        if len(claimed) < size:
+            # A clock that was set back: what was due when the chunk was cut is not due any more.
+            span.execute(connection, _put_back, campaign=campaign, medium=medium, now=query.now)
         if not claimed:
             run(connection, queries.drop, chunk=chunk)
             continue
