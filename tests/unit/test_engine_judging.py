@@ -32,6 +32,7 @@ CODE = DeliveryCode.SMS_TEMPORARY
     ("result", "status", "code", "retry_at", "ids"),
     [
         (Accepted(("a", "b")), Status.DELIVERING, DeliveryCode.OK, None, ("a", "b")),
+        (Accepted(("a", "a", "b")), Status.DELIVERING, DeliveryCode.OK, None, ("a", "b")),
         (Accepted((), final=True), Status.SUCCESS, DeliveryCode.OK, None, ()),
         (Accepted(()), Status.DELIVERING, DeliveryCode.OK, None, ("nameless-7-1",)),
         (RefusedForNow(CODE), Status.WAITING_FOR_RETRY, CODE, NOW + 60_000, ()),

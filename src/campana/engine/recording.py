@@ -56,6 +56,9 @@ def judge(
         if isinstance(result, Accepted):
             change = _SUCCESS if result.final else _DELIVERING
             ids = result.carrier_ids or _nameless(delivery, result)
+            if len(ids) > 1:
+                # A carrier that gives all segments one id tells of them once.
+                ids = tuple(dict.fromkeys(ids))
         else:
             fate = _FATES[type(result)]
             if fate is Fate.NEVER_LEFT:

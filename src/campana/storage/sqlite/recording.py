@@ -52,8 +52,11 @@ ON CONFLICT DO NOTHING
 _ADD_HANDOVERS = """
 INSERT INTO handovers (route, carrier_id, delivery, attempt, at)
 SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM json_each(:rows) WHERE true
-ON CONFLICT (carrier_id, route) DO UPDATE
-  SET delivery = excluded.delivery, attempt = excluded.attempt, at = excluded.at
+ON CONFLICT (carrier_id, route) DO NOTHING
+"""
+_RENAME_HANDOVER = """
+UPDATE handovers SET carrier_id = 'nameless-' || delivery || '-' || attempt || '-' || id
+WHERE carrier_id = :carrier_id AND route = :route AND (delivery <> :delivery OR attempt <> :attempt)
 """
 _ADD_DUE = """
 INSERT INTO due (campaign, medium, at, delivery)
@@ -112,8 +115,22 @@ def record(connection: sqlite3.Connection, judged: Sequence[Judged]) -> None:
         for carrier_id in one.carrier_ids
     ]
     if handovers:
-        connection.execute(_ADD_HANDOVERS, {"rows": pack(handovers)})
+        _add_handovers(connection, handovers)
     add_due(connection, [(one.delivery, one.change) for one in judged])
+
+
+def _add_handovers(connection: sqlite3.Connection, rows: Sequence[tuple[str, str, int, int, int]]) -> None:
+    """Wait for receipts under the carrier's ids: rows of route, id, delivery, attempt, instant.
+
+    Where a carrier uses an id again, its receipt belongs to the newest message of that id. The older one goes on to
+    wait under a name of ours, so that it is overdue one day and not in progress for ever.
+    """
+    if connection.execute(_ADD_HANDOVERS, {"rows": pack(rows)}).rowcount == len(rows):
+        return
+    for row in rows:
+        named = dict(zip(("route", "carrier_id", "delivery", "attempt"), row, strict=False))
+        if connection.execute(_RENAME_HANDOVER, named).rowcount:
+            connection.execute(_ADD_HANDOVERS, {"rows": pack([row])})
 
 
 def add_due(connection: sqlite3.Connection, changes: Sequence[tuple[int, Change]]) -> None:
