@@ -10,7 +10,7 @@ from campana.domain.campaign import UncertainPolicy
 from campana.domain.delivery import Medium, Status
 from campana.domain.message import IncomingMessage
 from campana.domain.outcome import Change, DeliveryCode, Receipt, ReceiptState
-from campana.storage.river import Judged, Lease, Step
+from campana.storage.river import Judged, LateAnswer, Lease, Moved, Step
 from tests.contract.conftest import NOW, World, rules
 
 DELIVERING = Change(Status.DELIVERING, DeliveryCode.OK, True)
@@ -219,3 +219,40 @@ async def test_a_message_is_kept_with_the_delivery_that_went_to_its_sender(world
         ("+14165550001", lease.deliveries[0].id),
         ("+14165557777", None),
     ]
+
+
+async def test_all_spellings_of_an_early_receipt_go_with_it(world: World) -> None:
+    """One that stayed would be taken for the receipt of the next message that has it as its id."""
+    receipts = world.store.receipts
+    await receipts.receipts([news(DELIVERED, "10", "16")], rules(), NOW)
+    await handed_over(world, "16")
+    assert await receipts.settle_early(rules(), NOW) == LateAnswer([Moved(1, Medium.SMS, OK, False)], 0)
+    await world.add(1, first=2)
+    await world.plan()
+    lease = await world.claim()
+    assert lease is not None
+    await record(world, lease, "10")
+    await receipts.settle_early(rules(), NOW)
+    assert await world.statuses() == [Status.SUCCESS, Status.DELIVERING]
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "one after the other"])
+async def test_a_carrier_that_uses_an_id_again_leaves_nothing_in_progress_for_ever(
+    world: World, together: bool
+) -> None:
+    """The receipt is taken for the newest; the older one is overdue when its time has come."""
+    receipts, river = world.store.receipts, world.store.river
+    await world.add(2)
+    for _ in range(1 if together else 2):
+        await world.plan(2 if together else 1)
+        lease = await world.claim()
+        assert lease is not None
+        judged = [Judged(one.id, one.attempt, DELIVERING, "main", NOW, ("7",)) for one in lease.deliveries]
+        await river.release(Step(lease, judged, (), NOW), 0)
+    assert await world.statuses() == [Status.DELIVERING] * 2
+    await receipts.receipts([news(DELIVERED, "7")], rules(), NOW)
+    assert await world.statuses() == [Status.DELIVERING, Status.SUCCESS]
+    for handover in await receipts.overdue("main", NOW + 1, 10):
+        await receipts.missing(handover, rules(), NOW + 1)
+    assert await world.statuses() == [Status.PERMANENT_FAILURE, Status.SUCCESS]
+    assert await receipts.overdue("main", NOW + 1, 10) == []

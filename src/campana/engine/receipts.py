@@ -23,8 +23,8 @@ from campana.telemetry import Metrics
 log = structlog.get_logger(__name__)
 
 EARLY_DELAYS = tuple(0.05 * 2**step for step in range(10))
-"""Seconds after which receipts that matched nothing are tried again, once each: a receipt waits no longer for its
-send than about twice as long as that took to be recorded."""
+"""Seconds after which receipts that matched nothing are tried again: a receipt waits no longer for its send than
+about twice as long as that took to be recorded. The last one repeats for as long as any are left."""
 EARLY_KEPT_MS = 3 * DAY
 OVERDUE_EVERY = 30.0
 OVERDUE_AT_ONCE = 100
@@ -81,16 +81,32 @@ class Mailroom:
             self._early.clear()
             for delay in EARLY_DELAYS:
                 await asyncio.sleep(delay)
-                try:
-                    now = self._clock()
-                    answer = await self._news.settle_early(self._rules, now)
-                    await self._news.purge_early(now - EARLY_KEPT_MS)
-                except StoreUnavailable as error:
-                    log.warning("receipts.store_unavailable", reason=str(error))
-                    continue
-                self.tell(LateAnswer(answer.moved))
-                if not answer.unmatched:
+                if not await self._settle():
                     break
+            else:
+                await self._settle_slowly()
+
+    async def _settle_slowly(self) -> None:
+        """Go on with those that have been tried often, until there are none or new ones come."""
+        left = True
+        while left and not self._early.is_set():
+            try:
+                async with asyncio.timeout(EARLY_DELAYS[-1]):
+                    await self._early.wait()
+            except TimeoutError:
+                left = await self._settle()
+
+    async def _settle(self) -> bool:
+        """Try what is kept; tell whether any of it is left (where the store cannot tell, it is)."""
+        now = self._clock()
+        try:
+            answer = await self._news.settle_early(self._rules, now)
+            await self._news.purge_early(now - EARLY_KEPT_MS)
+        except StoreUnavailable as error:
+            log.warning("receipts.store_unavailable", reason=str(error))
+            return True
+        self.tell(LateAnswer(answer.moved))
+        return answer.unmatched > 0
 
     async def _keep(self, batch: Sequence[Receipt]) -> LateAnswer:
         while True:

@@ -52,6 +52,12 @@ JOIN handovers AS h ON h.carrier_id = e.carrier_id AND h.route = e.route
 ORDER BY e.id LIMIT :most
 """
 _DROP_EARLY = "DELETE FROM early_receipts WHERE id IN (SELECT value FROM json_each(:ids))"
+_DROP_SPELLINGS = """
+DELETE FROM early_receipts WHERE id IN (
+  SELECT e.id FROM json_each(:rows) AS j
+  CROSS JOIN early_receipts AS e ON e.carrier_id = j.value->>1 AND e.route = j.value->>0 AND e.body = j.value->>2
+)
+"""
 _COUNT_EARLY = "SELECT count(*) FROM early_receipts"
 _DROP_HANDOVERS = "DELETE FROM handovers WHERE id IN (SELECT value FROM json_each(:ids))"
 
@@ -113,12 +119,10 @@ class SqliteReceipts:
         """Apply the stored receipts whose send has been recorded meanwhile."""
 
         moved: list[Moved] = []
-        while True:
-            settled, some = await self._database.write(lambda connection: self._settle_some(connection, rules, now))
-            moved += some
-            if settled < SETTLED_AT_ONCE:
-                break
-        left = self._database.look(lambda connection: connection.execute(_COUNT_EARLY).fetchone()[0])
+        # What belongs to nothing may be much, and is looked through beside the writer.
+        while await self._database.read(lambda connection: connection.execute(_MATCH_EARLY, {"most": 1}).fetchone()):
+            moved += await self._database.write(lambda connection: self._settle_some(connection, rules, now))
+        left = await self._database.read(lambda connection: connection.execute(_COUNT_EARLY).fetchone()[0])
         return LateAnswer(moved, left)
 
     async def purge_early(self, before: int) -> None:
@@ -177,14 +181,19 @@ class SqliteReceipts:
         )
         return [KeptMessage(row[0], row[1], row[2], Medium(row[3]), *row[4:]) for row in rows]
 
-    def _settle_some(self, connection: sqlite3.Connection, rules: Rules, now: int) -> tuple[int, list[Moved]]:
+    def _settle_some(self, connection: sqlite3.Connection, rules: Rules, now: int) -> list[Moved]:
         found = connection.execute(_MATCH_EARLY, {"most": SETTLED_AT_ONCE}).fetchall()
-        if not found:
-            return 0, []
         batch = [_decode_receipt(body) for _, body in found]
         moved = self._apply(connection, batch, _match(connection, batch), _Batch(rules, now))
+        # With its other spellings, which may be the id of another message one day.
+        rows = [
+            (receipt.route, carrier_id, body)
+            for receipt, (_, body) in zip(batch, found, strict=True)
+            for carrier_id in receipt.carrier_ids
+        ]
         connection.execute(_DROP_EARLY, {"ids": pack([early for early, _ in found])})
-        return len(found), moved
+        connection.execute(_DROP_SPELLINGS, {"rows": pack(rows)})
+        return moved
 
     def _apply(
         self, connection: sqlite3.Connection, receipts: Sequence[Receipt], matches: dict[int, _Match], batch: _Batch
