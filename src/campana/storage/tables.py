@@ -228,6 +228,10 @@ chunks = Table(
 """A run of deliveries to be leased: all of first..last, or the `ids` (a JSON list in rising order). It may be claimed
 from `opens_at` until `closes_at`. While owned, deliveries up to `mark` may have been handed over."""
 
+Index("ix_chunks_campaign", chunks.c.campaign, chunks.c.medium)
+Index("ix_chunks_turn", chunks.c.turn, sqlite_where=text("owner IS NULL"), postgresql_where=text("owner IS NULL"))
+"""So that a claim reads as far as the first chunk that may go, not all that wait."""
+
 due = Table(
     "due",
     metadata,

@@ -5,7 +5,9 @@ Must not be run here: a store compiles them for its database.
 
 from __future__ import annotations
 
-from sqlalchemy import and_, bindparam, delete, exists, func, insert, or_, select, update
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, exists, func, insert, or_, select, update
 
 from campana.domain.delivery import Status
 from campana.domain.outcome import DeliveryCode
@@ -13,52 +15,58 @@ from campana.storage.compiled import among
 from campana.storage.tables import campaigns, chunks, contents, deliveries, due, lanes
 
 _place = (due.c.campaign == bindparam("campaign"), due.c.medium == bindparam("medium"))
-_waiting = (
-    select(
-        chunks.c.campaign,
-        chunks.c.medium,
-        func.count().label("waiting"),
-        func.min(chunks.c.opens_at).label("first_opens"),
-        func.max(chunks.c.opens_at).label("last_opens"),
-        func.min(chunks.c.closes_at).label("first_closes"),
-        func.max(chunks.c.closes_at).label("last_closes"),
-    )
-    .where(chunks.c.owner.is_(None))
-    .group_by(chunks.c.campaign, chunks.c.medium)
-    .subquery()
-)
 _next_due = (
     select(func.min(due.c.at))
     .where(due.c.campaign == lanes.c.campaign, due.c.medium == lanes.c.medium)
     .scalar_subquery()
 )
-_lanes_to_plan = (
-    select(
-        lanes.c.campaign,
-        lanes.c.medium,
-        lanes.c.account,
-        campaigns.c.contacts - lanes.c.planned,
-        _next_due,
-        _waiting.c.waiting,
-        _waiting.c.first_opens,
-        _waiting.c.last_opens,
-        _waiting.c.first_closes,
-        _waiting.c.last_closes,
+
+
+def _lanes_to_plan(*which: ColumnElement[bool]) -> Select[Any]:
+    """Lanes with something to plan or chunks that wait; `which` says whose chunks are to be counted."""
+    waiting = (
+        select(
+            chunks.c.campaign,
+            chunks.c.medium,
+            func.count().label("waiting"),
+            func.min(chunks.c.opens_at).label("first_opens"),
+            func.max(chunks.c.opens_at).label("last_opens"),
+            func.min(chunks.c.closes_at).label("first_closes"),
+            func.max(chunks.c.closes_at).label("last_closes"),
+        )
+        .where(chunks.c.owner.is_(None), *which)
+        .group_by(chunks.c.campaign, chunks.c.medium)
+        .subquery()
     )
-    .join_from(lanes, campaigns, campaigns.c.number == lanes.c.campaign)
-    .outerjoin(_waiting, and_(_waiting.c.campaign == lanes.c.campaign, _waiting.c.medium == lanes.c.medium))
-    .where(
-        campaigns.c.deleted_at.is_(None),
-        campaigns.c.media.op(">>")(lanes.c.medium).op("&")(1) == 1,
-        or_(
-            campaigns.c.contacts > lanes.c.planned,
-            _waiting.c.waiting > 0,
-            exists().where(due.c.campaign == lanes.c.campaign, due.c.medium == lanes.c.medium),
-        ),
+    return (
+        select(
+            lanes.c.campaign,
+            lanes.c.medium,
+            lanes.c.account,
+            campaigns.c.contacts - lanes.c.planned,
+            _next_due,
+            waiting.c.waiting,
+            waiting.c.first_opens,
+            waiting.c.last_opens,
+            waiting.c.first_closes,
+            waiting.c.last_closes,
+        )
+        .join_from(lanes, campaigns, campaigns.c.number == lanes.c.campaign)
+        .outerjoin(waiting, and_(waiting.c.campaign == lanes.c.campaign, waiting.c.medium == lanes.c.medium))
+        .where(
+            campaigns.c.deleted_at.is_(None),
+            campaigns.c.media.op(">>")(lanes.c.medium).op("&")(1) == 1,
+            or_(
+                campaigns.c.contacts > lanes.c.planned,
+                waiting.c.waiting > 0,
+                exists().where(due.c.campaign == lanes.c.campaign, due.c.medium == lanes.c.medium),
+            ),
+        )
     )
-)
-all_lanes = _lanes_to_plan
-lanes_of = _lanes_to_plan.where(lanes.c.campaign == bindparam("campaign"))
+
+
+all_lanes = _lanes_to_plan()
+lanes_of = _lanes_to_plan(chunks.c.campaign == bindparam("campaign")).where(lanes.c.campaign == bindparam("campaign"))
 lane = (
     select(lanes.c.planned, campaigns.c.contacts)
     .join_from(lanes, campaigns, campaigns.c.number == lanes.c.campaign)

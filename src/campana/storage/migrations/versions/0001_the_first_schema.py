@@ -59,6 +59,15 @@ def upgrade() -> None:
         sa.Column("mark", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_chunks")),
     )
+    with op.batch_alter_table("chunks", schema=None) as batch_op:
+        batch_op.create_index("ix_chunks_campaign", ["campaign", "medium"])
+        batch_op.create_index(
+            "ix_chunks_turn",
+            ["turn"],
+            sqlite_where=sa.text("owner IS NULL"),
+            postgresql_where=sa.text("owner IS NULL"),
+        )
+
     op.create_table(
         "contacts",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),

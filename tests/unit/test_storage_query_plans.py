@@ -1,0 +1,73 @@
+"""How SQLite reads for the statements that run for every chunk, contact and receipt: by key, however much there is."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.sql.expression import ClauseElement
+
+from campana.storage.migrate import upgrade
+from campana.storage.queries import campaigns, contacts, receipts, river, sessions
+from campana.storage.sqlite import receipts as late_news
+from campana.storage.sqlite import recording
+from campana.storage.sqlite import river as leases
+
+STATEMENTS: list[tuple[str, str | ClauseElement, str]] = [
+    ("plan one campaign's lanes", river.lanes_of, "chunks USING INDEX ix_chunks_campaign (campaign=?)"),
+    ("move a lane's window", river.gate, "chunks USING INDEX ix_chunks_campaign (campaign=? AND medium=?)"),
+    ("choose the next chunk", leases._NEXT_CHUNK, "k USING INDEX ix_chunks_turn"),
+    ("take what is due", leases._TAKE_DUE, "due USING PRIMARY KEY (campaign=? AND medium=? AND at<?)"),
+    (
+        "take a chunk off the due list",
+        leases._FORGET_DUE,
+        "due USING PRIMARY KEY (campaign=? AND medium=? AND at=? AND delivery=?)",
+    ),
+    (
+        "take a contact off the due list",
+        contacts.forget_due,
+        "due USING PRIMARY KEY (campaign=? AND medium=? AND at=? AND delivery=?)",
+    ),
+    ("cut fresh contacts", leases._TAKE_FRESH, "deliveries USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
+    ("claim a run", leases._claim[0], "deliveries USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
+    ("claim a list", leases._claim[1], "deliveries USING INTEGER PRIMARY KEY (rowid=?)"),
+    ("record outcomes", recording._RECORD, "deliveries USING INTEGER PRIMARY KEY (rowid=?)"),
+    ("match receipts", late_news._MATCH, "h USING INDEX sqlite_autoindex_handovers_1 (carrier_id=? AND route=?)"),
+    ("match bounces", late_news._MATCH_DELIVERY, "d USING INTEGER PRIMARY KEY (rowid=?)"),
+    ("drop spellings", late_news._DROP_SPELLINGS, "e USING INDEX ix_early_receipts_carrier_id (carrier_id=?)"),
+    ("cancel a contact", contacts.cancel, "chunks USING INDEX ix_chunks_campaign (campaign=? AND medium=?)"),
+    ("find a campaign", campaigns.find, "campaigns USING INDEX uq_campaigns_guid (account=? AND guid=?)"),
+    ("find a contact", contacts.find, "contacts USING INDEX uq_contacts_guid (campaign=? AND guid=?)"),
+    ("find a session", sessions.find, "sessions USING PRIMARY KEY (token_hash=?)"),
+    ("whom a message answers", receipts.last_sent_to, "deliveries USING COVERING INDEX ix_deliveries_dial (dial=?)"),
+]
+
+
+@pytest.fixture(scope="module")
+def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
+    path: Path = tmp_path_factory.mktemp("plans") / "campana.db"
+    upgrade(f"sqlite:///{path}")
+    connection = sqlite3.connect(path)
+    yield connection
+    connection.close()
+
+
+@pytest.mark.parametrize(("statement", "step"), [row[1:] for row in STATEMENTS], ids=[row[0] for row in STATEMENTS])
+def test_it_reads_by_key(connection: sqlite3.Connection, statement: str | ClauseElement, step: str) -> None:
+    sql = (
+        statement if isinstance(statement, str) else str(statement.compile(dialect=sqlite.dialect(paramstyle="named")))
+    )
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", _Anything())]
+    assert any(line.endswith(step) for line in plan), plan
+    whole = [line for line in plan if line.startswith("SCAN") and not line.endswith("TABLE INDEX 1:")]
+    assert [line for line in whole if "USING INDEX" not in line and "(subquery" not in line] == [], plan
+
+
+class _Anything(dict[str, int]):
+    """A value for every parameter: plans do not depend on them."""
+
+    def __missing__(self, name: str) -> int:
+        return 0
