@@ -13,6 +13,7 @@ import dkim
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from structlog.testing import capture_logs
 
 from campana.channels.contract import Accepted, Composer, Content, Health, IncomingMessage, Result
 from campana.channels.email import EmailRoute, EmailRouteSettings
@@ -138,22 +139,68 @@ async def test_what_arrives_is_what_was_composed() -> None:
         assert server.unexpected == []
 
 
-async def test_signed_messages_arrive_with_signatures_that_hold(tmp_path: Path) -> None:
-    private = rsa.generate_private_key(65537, 1024)
-    pem, traditional = serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL
-    key = tmp_path / "dkim.pem"
-    key.write_bytes(private.private_bytes(pem, traditional, serialization.NoEncryption()))
+def dkim_settings(folder: Path, bits: int) -> tuple[dict[str, object], bytes]:
+    """A new key: the settings that name it, and its record in DNS."""
+    private = rsa.generate_private_key(65537, bits)
+    path = folder / "dkim.pem"
+    pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    path.write_bytes(private.private_bytes(pem, form, serialization.NoEncryption()))
     public = private.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     record = b"v=DKIM1; k=rsa; p=" + base64.b64encode(public)
-    signing = {"dkim_domain": "example.com", "dkim_selector": "s1", "dkim_key": key}
-    async with MailSimulator() as server, running(server.port, connections=2, **VERP, **signing) as route:
-        addresses = [f"p{number}@x.test" for number in range(20)]
-        assert await deliver(route, *addresses) == ["Accepted"] * 20
+    return {"dkim_domain": "example.com", "dkim_selector": "s1", "dkim_key": path}, record
+
+
+@pytest.mark.parametrize(("count", "pipelining"), [(1, True), (200, True), (50, False)])
+async def test_signed_messages_arrive_with_signatures_that_hold(tmp_path: Path, count: int, pipelining: bool) -> None:
+    signing, record = dkim_settings(tmp_path, 1024)
+    signing |= VERP | {"pipelining": pipelining}
+    async with MailSimulator() as server, running(server.port, connections=3, **signing) as route:
+        addresses = [f"p{number}@x.test" for number in range(count)]
+        assert await deliver(route, *addresses) == ["Accepted"] * count
+        assert set(server.counts.values()) == {1}
         for address in addresses:
             mail = await server.expect(address)
+            assert mail.raw.count(b"DKIM-Signature: ") == 1
             assert dkim.verify(mail.raw, dnsfunc=lambda name, timeout=5: record)
+
+
+async def test_results_stand_in_the_parcels_order_though_they_are_signed_in_slices(tmp_path: Path) -> None:
+    signing, _ = dkim_settings(tmp_path, 1024)
+    fates = {"ann": "Accepted", "unknown": "RefusedForGood EMAIL_MAILBOX_UNKNOWN"}
+    people = [("ann", "unknown")[number % 3 == 0] for number in range(100)]
+    async with MailSimulator() as server, running(server.port, connections=4, **signing) as route:
+        results = await deliver(route, *(f"{person}@x.test" for person in people))
+        assert results == [fates[person] for person in people]
+
+
+async def test_what_is_signed_while_the_route_stops_never_leaves_and_is_told(tmp_path: Path) -> None:
+    signing, _ = dkim_settings(tmp_path, 2048)
+    async with MailSimulator() as server:
+        async with running(server.port, **signing) as route:
+            write = route.composer(CONTENT)
+            parcels = [write(number, 1, f"p{number}@x.test", None) for number in range(500)]
+            sending = asyncio.create_task(route.send(parcels, lambda: True))
+            await server.expect("p0@x.test")
+        results = [describe(result) for result in await sending]
+        late = [describe(result) for result in await route.send(parcels[:1], lambda: True)]
+        assert set(results) == {"Accepted", "Unreachable EMAIL_UNREACHABLE"}
+        assert results.count("Accepted") == server.accepted
+        assert late == ["Unreachable EMAIL_UNREACHABLE"]
+
+
+@pytest.mark.parametrize(("bits", "warned"), [(1024, True), (2048, False)])
+async def test_a_weak_key_is_told(tmp_path: Path, bits: int, warned: bool) -> None:
+    signing, _ = dkim_settings(tmp_path, bits)
+    weakness = "a key of 1024 bits, at least 2048 are advised"
+    async with MailSimulator() as server:
+        with capture_logs() as logs:
+            async with running(server.port, **signing) as route:
+                report = await route.check()
+        told = [(line["event"], line["route"], line["weakness"]) for line in logs if line["log_level"] == "warning"]
+        assert told == ([("dkim.weak_key", "mail", weakness)] if warned else [])
+        assert dict(report.facts)["DKIM"] == "s1 at example.com, rsa-sha256" + (f" ({weakness})" if warned else "")
 
 
 @pytest.mark.parametrize("pipelining", [True, False])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import pytest
 
 from campana.channels.contract import Accepted, Parcel, Permit
 from campana.channels.email.jobs import Abilities, Batch, JobQueue
 from campana.channels.email.message import Letter
-from campana.channels.email.signing import Signer
+from campana.channels.email.signing import Seal, Signer
+from campana.channels.email.signing_key import SigningKey
 from campana.channels.errors import RefusedForGood, Unreachable
 from campana.domain.outcome import DeliveryCode
 
@@ -100,21 +99,21 @@ async def test_what_the_server_cannot_carry_is_settled(
         assert batch.results[0].code is code
 
 
-class CannotSign:
-    """A signer that a message is too odd for."""
-
-    def sign(self, message: bytes) -> bytes:
-        raise RefusedForGood(DeliveryCode.UNRENDERABLE)
-
-
-async def test_what_cannot_be_signed_is_settled_and_the_next_one_leaves() -> None:
+async def test_what_leaves_is_signed_and_measured_with_its_signature() -> None:
+    key = SigningKey("ed25519-sha256", lambda hashed: hashed * 2)
+    fields = b"From: a@b.example\r\n"
+    seal = Seal(Signer("b.example", "s", key, lambda: 0), fields, (), b"\r\nx\r\n")
     queue = JobQueue()
-    odd = Parcel(1, 1, "", Letter(b"", b"1", b"", b"", 1, utf8=False, signer=cast(Signer, CannotSign())))
-    batch = queue.add([odd, parcel(2)], lambda: True)
+    letters = [Letter(b"", b"1", fields, b"", 100, utf8=False, seal=seal) for _ in range(2)]
+    batch = queue.add([Parcel(1, 1, "", letter) for letter in letters], lambda: True)
     job = queue.next(ABLE)
     assert job is not None
-    assert job.letter.recipient == b"2"
-    assert names(batch) == ["RefusedForGood", "NoneType"]
+    assert job.letter.head.startswith(b"DKIM-Signature: ")
+    assert job.letter.head.endswith(b"\r\n" + fields)
+    assert job.letter.size == 100 + len(job.letter.head) - len(fields)
+    assert queue.next(Abilities(size=job.letter.size - 1)) is None
+    assert isinstance(batch.results[1], RefusedForGood)
+    assert batch.results[1].code is DeliveryCode.EMAIL_TOO_LARGE
 
 
 async def test_a_closed_queue_settles_whatever_comes() -> None:

@@ -149,10 +149,7 @@ def _obstacle(job: Job, abilities: Abilities) -> SendError | None:
     if letter.utf8 and not abilities.smtputf8:
         words = "the mail server does not offer SMTPUTF8"
         return RefusedForGood(DeliveryCode.EMAIL_ADDRESS_NOT_SUPPORTED, carrier_text=words)
-    try:
-        letter.sign()
-    except RefusedForGood as refusal:
-        return refusal
+    letter.sign()
     if 0 < abilities.size < letter.size:
         words = f"the message has {letter.size} octets, the mail server takes {abilities.size}"
         return RefusedForGood(DeliveryCode.EMAIL_TOO_LARGE, carrier_text=words)

@@ -19,7 +19,7 @@ from campana.channels.contract import Composer, Parcel
 from campana.channels.email.address import BadAddress, Mailbox, mailbox, named_mailbox, wire_address
 from campana.channels.email.headers import BadHeader, sender, unstructured
 from campana.channels.email.plain_text import plain_text
-from campana.channels.email.signing import Signer
+from campana.channels.email.signing import Seal, Signer
 from campana.channels.errors import RefusedForGood
 from campana.domain.message import Content
 from campana.domain.moment import SECOND, Clock
@@ -30,6 +30,8 @@ _PRINTABLE = bytes((9, 10, 13, *range(0x20, 0x7F)))
 _LITERAL = _PRINTABLE.replace(b"=", b"")  # what quoted-printable leaves as it is
 _CACHED_TEXT = 64 * 1024
 _CACHED_TEXTS = 64
+_OWN_FIELDS = (b"to", b"date", b"message-id")
+"""What each message has for itself, in the order in which they are written."""
 
 SenderOf = Callable[[int, int], bytes]
 """(delivery id, attempt) to the envelope sender."""
@@ -49,28 +51,28 @@ class Letter:
     """Octets as RFC 1870 counts them: before dot-stuffing, without the end."""
     utf8: bool
     """Needs a server with SMTPUTF8 (RFC 6531)."""
-    unsigned: bytes = b""
-    """While `signer` is set: what `rest` ends in, as it is to be signed."""
-    signer: Signer | None = None
+    own: bytes = b""
+    """The fields in `head` that no other message has."""
+    seal: Seal | None = None
+    """What is still to sign it; None where it is signed, or leaves without."""
 
     def sign(self) -> None:
-        """Sign it where that is still to be done: late, since it takes milliseconds, and only what really leaves.
-
-        Raises RefusedForGood(UNRENDERABLE).
-        """
-        if self.signer is not None:
-            field = self.signer.sign(self.head + self.unsigned)
+        """Sign it where that is still to be done; from any thread, but from one at a time."""
+        if self.seal is not None:
+            field = self.seal.sign(self.own)
             self.head = field + self.head
             self.size += len(field)
-            self.signer = None
+            self.seal = None
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The fields on the body and the body: as written (`wire`, see Letter.rest), and as signed."""
+    """The fields on the body and the body, as written (see Letter.rest), and what is the same in all its messages."""
 
     wire: bytes
-    plain: bytes
+    size: int
+    """Octets before dot-stuffing, without the end."""
+    seal: Seal | None
 
 
 def letter_composer(content: Content, clock: Clock, sender_of: SenderOf | None, signer: Signer | None) -> Composer:
@@ -81,28 +83,45 @@ def letter_composer(content: Content, clock: Clock, sender_of: SenderOf | None, 
     """
     try:
         box = named_mailbox(content.source)
-        shared = _shared_fields(box, content)
-        own_body = _body(content.text, content.subject) if content.text.strip() else None
+        bodies = _Bodies(_shared_fields(box, content), content.subject, signer)
+        own_body = bodies.make(content.text) if content.text.strip() else None
     except (BadAddress, BadHeader, UnicodeEncodeError) as error:
         raise _unrenderable(error) from None
-    writer = _Writer(box, shared, own_body, content.subject, clock)
-    return writer.composer(sender_of, signer)
+    return _Writer(box, bodies, own_body, clock).composer(sender_of)
+
+
+class _Bodies:
+    """Makes the bodies of a campaign's messages."""
+
+    def __init__(self, shared: bytes, subject: str, signer: Signer | None) -> None:
+        self.shared = shared
+        """The header fields that all messages of the campaign have in common."""
+        self._subject = subject
+        self._signer = signer
+
+    def make(self, html: str) -> Body:
+        """Encode `html` and the plain text derived from it. Raises UnicodeEncodeError for half surrogate pairs."""
+        entity = _entity(html, self._subject)
+        stuffed = re.sub(rb"(?m)^\.", b"..", entity)  # RFC 5321 section 4.5.2
+        end = b".\r\n" if stuffed.endswith(b"\r\n") else b"\r\n.\r\n"
+        seal = None if self._signer is None else Seal(self._signer, self.shared, _OWN_FIELDS, entity)
+        return Body(stuffed + end, len(entity), seal)
 
 
 class _Writer:
     """A campaign's message on one route: all but the recipient."""
 
-    def __init__(self, box: Mailbox, shared: bytes, body: Body | None, subject: str, clock: Clock) -> None:
+    def __init__(self, box: Mailbox, bodies: _Bodies, body: Body | None, clock: Clock) -> None:
         self._box = box
-        self._shared = shared
+        self._shared = bodies.shared
         self._body = body
+        self._fresh_body = bodies.make
+        self._cached_body = lru_cache(_CACHED_TEXTS)(bodies.make)
         self._clock = clock
         self._dated = (-1, b"")
         self._token = secrets.token_hex(8)
-        self._cached_body = lru_cache(_CACHED_TEXTS)(lambda text: _body(text, subject))
-        self._fresh_body = lambda text: _body(text, subject)
 
-    def composer(self, sender_of: SenderOf | None, signer: Signer | None) -> Composer:
+    def composer(self, sender_of: SenderOf | None) -> Composer:
         """Return the function that the engine calls once a message."""
         box = self._box
         shared = self._shared
@@ -117,8 +136,7 @@ class _Writer:
             body = campaign_body if not text else self._body_of(text)
             if body is None:
                 raise RefusedForGood(DeliveryCode.UNRENDERABLE, carrier_text="there is no text")
-            head = b"%bTo: %b\r\n%bMessage-ID: <%d.%d%b" % (
-                shared,
+            own = b"To: %b\r\n%bMessage-ID: <%d.%d%b" % (
                 recipient,
                 self._date_field(),
                 delivery_id,
@@ -126,8 +144,9 @@ class _Writer:
                 id_tail,
             )
             envelope = box.wire if sender_of is None else sender_of(delivery_id, attempt)
-            size = len(head) + len(body.plain)
-            letter = Letter(envelope, recipient, head, body.wire, size, utf8, body.plain, signer)
+            head = shared + own
+            size = len(head) + body.size
+            letter = Letter(envelope, recipient, head, body.wire, size, utf8, own, body.seal)
             return Parcel(delivery_id, attempt, destination, letter)
 
         return compose
@@ -163,7 +182,7 @@ def _shared_fields(box: Mailbox, content: Content) -> bytes:
     return b"".join(fields)
 
 
-def _body(html: str, subject: str) -> Body:
+def _entity(html: str, subject: str) -> bytes:
     """Encode `html` and the plain text derived from it as multipart/alternative (RFC 2046 section 5.1.4).
 
     NUL is dropped: html forbids it and mail servers refuse it. Raises UnicodeEncodeError for half surrogate pairs.
@@ -174,10 +193,7 @@ def _body(html: str, subject: str) -> Body:
     message = EmailMessage(policy=SMTP)
     message.set_content(text, charset="utf-8", cte=_transfer_encoding(text))
     message.add_alternative(html, subtype="html", charset="utf-8", cte=_transfer_encoding(html))
-    plain = message.as_bytes()
-    stuffed = re.sub(rb"(?m)^\.", b"..", plain)  # RFC 5321 section 4.5.2
-    end = b".\r\n" if stuffed.endswith(b"\r\n") else b"\r\n.\r\n"
-    return Body(stuffed + end, plain)
+    return message.as_bytes()
 
 
 def _transfer_encoding(text: str) -> str:
