@@ -190,6 +190,15 @@ async def test_what_is_signed_while_the_route_stops_never_leaves_and_is_told(tmp
         assert late == ["Unreachable EMAIL_UNREACHABLE"]
 
 
+async def test_a_route_that_stops_as_it_is_given_messages_to_sign_tells_what_became_of_them(tmp_path: Path) -> None:
+    signing, _ = dkim_settings(tmp_path, 1024)
+    async with MailSimulator() as server, running(server.port, **signing) as route:
+        assert await deliver(route, "ann@x.test") == ["Accepted"]
+        results, _ = await asyncio.gather(deliver(route, *(f"p{number}@x.test" for number in range(50))), route.stop(0))
+        assert set(results) <= {"Accepted", "Uncertain UNCERTAIN", "Unreachable EMAIL_UNREACHABLE"}
+        assert len(results) == 50
+
+
 @pytest.mark.parametrize(("bits", "warned"), [(1024, True), (2048, False)])
 async def test_a_weak_key_is_told(tmp_path: Path, bits: int, warned: bool) -> None:
     signing, _ = dkim_settings(tmp_path, bits)

@@ -84,9 +84,12 @@ class EmailRoute:
             raise RuntimeError("send before start")
         if self._threads is None:
             return await self._pool.send(parcels, permit)
+        loop = asyncio.get_running_loop()
         slices = [parcels[at : at + _SLICE] for at in range(0, len(parcels), _SLICE)]
-        results = await asyncio.gather(*[_send_signed(self._threads, self._pool, some, permit) for some in slices])
-        return [result for some in results for result in some]
+        # All at once, before anything is awaited: a route that stops takes no more work for its threads.
+        signed = [loop.run_in_executor(self._threads, _sign, some) for some in slices]
+        sent = [_send_signed(self._pool, one, some, permit) for one, some in zip(signed, slices, strict=True)]
+        return [result for results in await asyncio.gather(*sent) for result in results]
 
     async def query(self, carrier_id: str, source: str, destination: str) -> Receipt | None:
         """SMTP cannot be asked what became of a message."""
@@ -142,9 +145,9 @@ def _threads() -> ThreadPoolExecutor:
 
 
 async def _send_signed(
-    threads: ThreadPoolExecutor, pool: Pool, parcels: Sequence[Parcel], permit: Permit
+    pool: Pool, signed: asyncio.Future[None], parcels: Sequence[Parcel], permit: Permit
 ) -> list[Result]:
-    await asyncio.get_running_loop().run_in_executor(threads, _sign, parcels)
+    await signed
     return await pool.send(parcels, permit)
 
 
