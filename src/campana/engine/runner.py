@@ -35,6 +35,9 @@ log = structlog.get_logger(__name__)
 RESTART_SECONDS = 1.0
 """How long a bend rests after a defect, before it goes on."""
 
+LEAST_SECONDS = 0.5
+"""For recording what the routes' goodbyes brought, even where that took the whole budget."""
+
 
 class EngineStore(Protocol):
     """The parts of a store that the engine uses."""
@@ -101,16 +104,19 @@ class Engine:
 
     async def stop(self, budget: float) -> None:
         """No new chunks; what is in flight is recorded; routes say goodbye. Within `budget` seconds."""
-        deadline = asyncio.get_running_loop().time() + budget
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + budget
         self._end_listening()
         # First the gates, so that a chunk that is just being claimed goes back at once.
         self._gates.stop()
         keep = {"leases"}
         await self._end([task for task in self._tasks if task.get_name() not in keep])
-        if not await self._claimer.finish(budget * 0.7):
-            log.warning("engine.stopped_with_leases")
-        left = max(0.1, deadline - asyncio.get_running_loop().time())
+        await self._claimer.finish(budget * 0.7)
+        left = max(0.1, (deadline - loop.time()) * 0.8)
         await asyncio.gather(*(way.route.stop(left) for way in self._ways.all), return_exceptions=True)
+        # A route that has stopped has told of everything: what came with the goodbye is to be recorded as well.
+        if not await self._claimer.finish(max(LEAST_SECONDS, deadline - loop.time())):
+            log.warning("engine.stopped_with_leases")
         await self._end(self._tasks)
 
     def routes(self) -> dict[str, dict[str, str]]:
