@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -262,6 +262,7 @@ async def flowing(
     clock: MovedClock | None = None,
     stop_budget: float = 5.0,
     seen_as: Callable[[SqliteStore], Any] = lambda store: store,
+    services: ServiceOptions | None = None,
     **options: Any,
 ) -> AsyncIterator[River]:
     """Open a store in `folder` and let the river flow over `routes`; `options` are EngineOptions.
@@ -271,7 +272,7 @@ async def flowing(
     clock, bus, metrics = clock or MovedClock(), LocalBus(), Metrics()
     loop, committed = asyncio.get_running_loop(), asyncio.Event()
     store = await SqliteStore.open(folder / "campana.db", lambda _: loop.call_soon_threadsafe(committed.set))
-    house = build_services(store, bus, clock, ServiceOptions(hashing_cost=CHEAP), metrics)
+    house = build_services(store, bus, clock, replace(services or ServiceOptions(), hashing_cost=CHEAP), metrics)
     built = [(CHANNELS[one.channel].build(one, clock), one) for one in routes]
     values = {"owner": f"test-{time.monotonic_ns()}", "exclusive": True, "retry_delays": (100,)}
     engine = Engine(seen_as(store), built, bus, EngineOptions(**(values | options)), Tools(clock, metrics))
