@@ -176,7 +176,7 @@ async def test_from_the_first_session_to_the_last(world: World) -> None:
         assert soap.reason.startswith("10 CampaignNotFound")
     closed = await soap.call("CloseAPISession", sessionId=soap.session)
     assert closed.ErrorCode == 0
-    assert await soap.ask("GetCampaignListing") is None
+    assert await soap.ask_list("GetCampaignListing") is None
     assert soap.reason.startswith("1 InvalidSession")
     assert smsc.counts == {phone(number): 1 for number in (1, 2, 3, 4, 6)}
     assert mail.counts == {inbox(1): 1}
