@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 
 from engine_kit import START, HandClock
 
@@ -71,3 +72,21 @@ async def test_a_later_moment_wakes_nobody() -> None:
 
 async def test_it_never_sleeps_longer_than_it_may() -> None:
     await asyncio.wait_for(Alarm(HandClock(), 20).wait(), 5)
+
+
+async def test_a_moment_that_is_set_again_and_again_takes_room_once() -> None:
+    """The close of a window is set anew whenever something before it has come."""
+    clock = HandClock()
+    alarm = Alarm(clock, 3_600_000)
+    far = START + 36_000_000
+    tracemalloc.start()
+    try:
+        for _ in range(20_000):
+            clock.now += 10
+            alarm.set(clock.now)
+            alarm.set(far)
+            await alarm.wait()
+            await asyncio.sleep(0)  # the loop clears away its timers meanwhile
+        assert tracemalloc.get_traced_memory()[0] < 50_000
+    finally:
+        tracemalloc.stop()

@@ -10,6 +10,7 @@ from engine_kit import START, HandClock, Shelf, StandingRoute, campaign_row, way
 
 from campana.channels.contract import Health
 from campana.domain.delivery import Medium
+from campana.domain.rate import RECOVERY_MS
 from campana.engine.gates import Gates, Passage
 from campana.engine.limits import Way
 
@@ -93,6 +94,8 @@ def test_the_first_that_fits_and_is_up(
         ([{"rate": 5}, {"rate": 50, "accounts": ["other"]}], 5),
         ([{"rate": 5}, {"accounts": ["other"]}], 5),
         ([{"rate": 5, "destinations": ["+44"]}], 5),
+        ([{"rate": 5, "destinations": ["+44"], "accounts": ["Acme"]}], 5),
+        ([{"rate": 5, "destinations": ["+44"], "accounts": ["other"]}], None),
     ],
 )
 def test_the_best_rate_of_an_account(routes: list[dict[str, Any]], expected: float | None) -> None:
@@ -111,6 +114,17 @@ async def passage(clock: HandClock) -> Passage:
 
 def way_of(**changes: Any) -> Way:
     return ways((StandingRoute("one"), changes)).all[0]
+
+
+async def test_what_was_granted_while_the_route_was_slowed_down_is_counted() -> None:
+    """Even where it has its full pace again a millisecond later: else the pace would wait for its leaving for ever."""
+    clock = HandClock()
+    way, ours = way_of(), await passage(clock)
+    way.pace.slow_down(clock.now - RECOVERY_MS + 1)
+    moments = iter([clock.now, clock.now + 1])
+    grant = await way.grant(10, ours, lambda: next(moments, clock.now + 1))
+    assert grant is not None
+    assert grant.permit != ours.permit
 
 
 async def test_without_a_limit_all_is_granted_at_once() -> None:

@@ -19,6 +19,7 @@ class Alarm:
         self._longest = longest_ms
         self._rung = asyncio.Event()
         self._moments: list[int] = []
+        self._known: set[int] = set()
 
     def ring(self) -> None:
         """Wake the loop now."""
@@ -26,8 +27,9 @@ class Alarm:
 
     def set(self, at: int) -> None:
         """Wake the loop at an instant (epoch milliseconds)."""
-        if self._moments and self._moments[0] <= at <= self._moments[0] + 1:
+        if at in self._known or (self._moments and self._moments[0] <= at <= self._moments[0] + 1):
             return
+        self._known.add(at)
         heapq.heappush(self._moments, at)
         if self._moments[0] == at:
             self._rung.set()
@@ -35,8 +37,7 @@ class Alarm:
     async def wait(self) -> None:
         """Sleep until the alarm rings or the next set moment has come."""
         now = self._clock()
-        while self._moments and self._moments[0] <= now:
-            heapq.heappop(self._moments)
+        if self._pass(now):
             self._rung.set()
         until = min(self._moments[0] - now, self._longest) if self._moments else self._longest
         try:
@@ -45,6 +46,12 @@ class Alarm:
         except TimeoutError:
             pass
         self._rung.clear()
-        now = self._clock()
+        self._pass(self._clock())
+
+    def _pass(self, now: int) -> bool:
+        """Forget the moments that have come; tell whether there were any."""
+        passed = False
         while self._moments and self._moments[0] <= now:
-            heapq.heappop(self._moments)
+            self._known.discard(heapq.heappop(self._moments))
+            passed = True
+        return passed

@@ -22,9 +22,8 @@ class Grant:
 
     __slots__ = ("_clock", "_pace", "_passage", "_unspent", "count", "permit")
 
-    def __init__(self, count: int, passage: Passage, pace: Pace, clock: Clock) -> None:
+    def __init__(self, count: int, passage: Passage, pace: Pace, clock: Clock, *, limited: bool) -> None:
         self.count = count
-        limited = pace.is_limited(clock())
         self.permit: Permit = self._spend if limited else passage.permit
         self._unspent = count if limited else 0
         self._passage = passage
@@ -65,13 +64,18 @@ class Way:
         """Whether it can take messages."""
         return self.route.state.health is Health.UP
 
+    def serves(self, account: str) -> bool:
+        """Tell whether the route is for an account (without case)."""
+        accounts = self.settings.accounts
+        return not accounts or account.casefold() in {name.casefold() for name in accounts}
+
     def fits(self, account: str, destination: str) -> bool:
         """Tell whether the route serves an account (without case) and a destination.
 
         Destinations are number prefixes (+44) or email domains, which include their subdomains.
         """
         settings = self.settings
-        if settings.accounts and account.casefold() not in {name.casefold() for name in settings.accounts}:
+        if not self.serves(account):
             return False
         if not settings.destinations:
             return True
@@ -94,7 +98,8 @@ class Way:
                 now = clock()
                 granted = self.pace.grant(wanted, now)
                 if granted:
-                    return Grant(granted, passage, self.pace, clock)
+                    # Asked for the instant of the grant: the pace counts what it granted while it was limited.
+                    return Grant(granted, passage, self.pace, clock, limited=self.pace.is_limited(now))
                 await passage.gate.wait(max(1, self.pace.next_at(now) - now) / 1_000)
         return None
 
@@ -126,5 +131,5 @@ class Ways:
 
     def best_rate(self, medium: Medium, account: str) -> float | None:
         """Messages a second of the account's fastest route; None where one has no limit."""
-        rates = [way.settings.rate for way in self.of(medium) if not way.settings.accounts or way.fits(account, "")]
+        rates = [way.settings.rate for way in self.of(medium) if way.serves(account)]
         return None if not rates or None in rates else max(rate for rate in rates if rate is not None)
