@@ -103,10 +103,10 @@ async def test_deleted_contacts_get_nothing(tmp_path: Path) -> None:
         campaign = await under_way(river, smsc)
         who = await river.user()
         guids = [guid async for page in await river.services.contacts.guids(who, campaign.guid) for guid in page]
-        for place in (40, 41, 44):
+        for place in (25, 26, 44):
             await river.services.contacts.delete(who, campaign.guid, guids[place])
         await river.until_statuses(campaign, {4: MANY - 3})
-        assert smsc.counts == Counter({phone(number): 1 for number in range(MANY) if number not in (40, 41, 44)})
+        assert smsc.counts == Counter({phone(number): 1 for number in range(MANY) if number not in (25, 26, 44)})
 
 
 async def test_a_deleted_campaign_stops_within_a_second_and_the_rest_is_cancelled(tmp_path: Path) -> None:
