@@ -26,6 +26,9 @@ _decode = msgspec.json.Decoder(Campaign).decode
 REMEMBERED = 4_096
 """Decoded campaigns kept in memory, each valid for as long as its version is the stored one."""
 
+REMEMBERED_CHARACTERS = 32_000_000
+"""All of them together: one may say a million characters."""
+
 
 def media_bits(campaign: Campaign) -> int:
     """The enabled media of a campaign, a bit each."""
@@ -36,17 +39,15 @@ class CampaignReader:
     """Makes CampaignRows of their columns, decoding a body once per version. Used from one thread."""
 
     def __init__(self) -> None:
-        self._decoded: OrderedDict[tuple[int, int], Campaign] = OrderedDict()
+        self._decoded: OrderedDict[int, tuple[int, int, Campaign]] = OrderedDict()
+        """Version, characters and campaign, by number."""
+        self._characters = 0
 
     def row(self, columns: tuple[Any, ...]) -> CampaignRow:
         """Make a CampaignRow of the joined columns."""
         number, version, account, owner, role, revision, deleted_at, count, account_id, zone, body = columns
-        campaign = self._decoded.get((number, version))
-        if campaign is None:
-            campaign = _decode(body)
-            self._decoded[number, version] = campaign
-            if len(self._decoded) > REMEMBERED:
-                self._decoded.popitem(last=False)
+        known = self._decoded.get(number)
+        campaign = known[2] if known and known[0] == version else self._remember(number, version, body)
         return CampaignRow(
             number=number,
             account=account,
@@ -60,6 +61,16 @@ class CampaignReader:
             contacts=count,
             deleted_at=deleted_at,
         )
+
+    def _remember(self, number: int, version: int, body: str) -> Campaign:
+        campaign = _decode(body)
+        _, old, _ = self._decoded.pop(number, (0, 0, None))
+        self._decoded[number] = (version, len(body), campaign)
+        self._characters += len(body) - old
+        while len(self._decoded) > REMEMBERED or self._characters > REMEMBERED_CHARACTERS:
+            _, (_, characters, _) = self._decoded.popitem(last=False)
+            self._characters -= characters
+        return campaign
 
     def find_number(self, connection: sqlite3.Connection, number: int) -> CampaignRow | None:
         """Also a deleted one; for use inside a transaction."""
