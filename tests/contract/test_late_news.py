@@ -256,3 +256,12 @@ async def test_a_carrier_that_uses_an_id_again_leaves_nothing_in_progress_for_ev
         await receipts.missing(handover, rules(), NOW + 1)
     assert await world.statuses() == [Status.PERMANENT_FAILURE, Status.SUCCESS]
     assert await receipts.overdue("main", NOW + 1, 10) == []
+
+
+async def test_the_routes_of_which_receipts_are_waited_for(world: World) -> None:
+    receipts = world.store.receipts
+    assert await receipts.routes() == []
+    await handed_over(world, "a", "b")
+    assert await receipts.routes() == ["main"]
+    await receipts.receipts([news(DELIVERED, "a"), news(DELIVERED, "b")], rules(), NOW)
+    assert await receipts.routes() == []

@@ -28,6 +28,8 @@ about twice as long as that took to be recorded. The last one repeats for as lon
 EARLY_KEPT_MS = 3 * DAY
 OVERDUE_EVERY = 30.0
 OVERDUE_AT_ONCE = 100
+GONE_KEPT_MS = DAY
+"""How long receipts are waited for of a route that is not configured any more: it may come back."""
 STILL_AT_IT = 3
 """A carrier that answers "still on its way" is asked again, until this many times the wait have passed."""
 
@@ -129,30 +131,58 @@ class Asker:
 
     async def ask_for_ever(self, rules: Rules) -> None:
         """Look for overdue receipts again and again; to be cancelled."""
+        gone: list[str] | None = None
         while True:
+            try:
+                gone = await self._gone() if gone is None else gone
+                for name in gone:
+                    await self._give_up(name, rules)
+            except StoreUnavailable as error:
+                log.warning("receipts.store_unavailable", reason=str(error))
             for way in self._ways.all:
                 wait = getattr(way.settings, "receipt_timeout", None)
                 if wait is not None and way.is_up:
                     try:
-                        await self.ask(way, int(wait * SECOND), rules)
+                        while await self.ask(way, int(wait * SECOND), rules) == OVERDUE_AT_ONCE:
+                            pass
                     except StoreUnavailable as error:
                         log.warning("receipts.store_unavailable", reason=str(error))
             await asyncio.sleep(min(OVERDUE_EVERY, self._shortest_wait()))
 
-    async def ask(self, way: Way, wait_ms: int, rules: Rules) -> None:
-        """Ask once about a route's messages that were taken more than `wait_ms` ago."""
+    async def ask(self, way: Way, wait_ms: int, rules: Rules) -> int:
+        """Ask once about some of a route's messages that were taken more than `wait_ms` ago; tell of how many."""
         now = self._clock()
-        for handover in await self._news.overdue(way.name, now - wait_ms, OVERDUE_AT_ONCE):
-            medium = medium_of(handover.delivery)
-            content = await self._river.content(campaign_of(handover.delivery), handover.revision, medium)
-            source = content.source if content else ""
-            receipt = await way.route.query(handover.carrier_id, source, handover.dial)
-            if receipt is not None and receipt.state is not ReceiptState.INTERIM:
-                await self._mailroom.receipts([receipt])
-            elif receipt is not None and not self._is_hopeless(handover, now, wait_ms):
-                await self._news.postpone(handover, now)
-            else:
-                self._mailroom.tell(await self._news.missing(handover, rules, now))
+        overdue = await self._news.overdue(way.name, now - wait_ms, OVERDUE_AT_ONCE)
+        # Side by side, as far as the route allows: a carrier that does not answer would hold up all for days.
+        await asyncio.gather(*(self._ask_about(way, handover, wait_ms, rules) for handover in overdue))
+        return len(overdue)
+
+    async def _ask_about(self, way: Way, handover: Handover, wait_ms: int, rules: Rules) -> None:
+        medium = medium_of(handover.delivery)
+        content = await self._river.content(campaign_of(handover.delivery), handover.revision, medium)
+        source = content.source if content else ""
+        receipt = await way.route.query(handover.carrier_id, source, handover.dial)
+        now = self._clock()
+        if receipt is not None and receipt.state is not ReceiptState.INTERIM:
+            await self._mailroom.receipts([receipt])
+        elif receipt is not None and not self._is_hopeless(handover, now, wait_ms):
+            await self._news.postpone(handover, now)
+        else:
+            self._mailroom.tell(await self._news.missing(handover, rules, now))
+
+    async def _gone(self) -> list[str]:
+        """Routes of which receipts are waited for though they are not configured any more."""
+        gone = [name for name in await self._news.routes() if self._ways.named(name) is None]
+        if gone:
+            log.warning("receipts.routes_gone", routes=gone)
+        return gone
+
+    async def _give_up(self, route: str, rules: Rules) -> None:
+        """Nobody can be asked about the messages of a route that is gone."""
+        now = self._clock()
+        while overdue := await self._news.overdue(route, now - GONE_KEPT_MS, OVERDUE_AT_ONCE):
+            for answer in await asyncio.gather(*(self._news.missing(one, rules, now) for one in overdue)):
+                self._mailroom.tell(answer)
 
     def _is_hopeless(self, handover: Handover, now: int, wait_ms: int) -> bool:
         return now - handover.first_at > STILL_AT_IT * wait_ms

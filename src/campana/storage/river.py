@@ -240,6 +240,9 @@ class LateNews(Protocol):
     async def overdue(self, route: str, before: int, limit: int) -> list[Handover]:
         """Messages of a route taken before that instant of which no final receipt came, oldest first."""
 
+    async def routes(self) -> list[str]:
+        """The names of all routes of which receipts are waited for. It may take a while: to be asked once."""
+
     async def postpone(self, handover: Handover, now: int) -> None:
         """The carrier was asked and is still at it: ask again later."""
 

@@ -29,6 +29,7 @@ overdue = (
     .order_by(handovers.c.id)
     .limit(bindparam("most"))
 )
+routes = select(handovers.c.route).distinct()
 postpone = update(handovers).where(handovers.c.id == bindparam("handover")).values(at=bindparam("to_at"))
 add_incoming = insert(incoming)
 messages = (

@@ -136,6 +136,11 @@ class SqliteReceipts:
         )
         return [Handover(*row) for row in rows]
 
+    async def routes(self) -> list[str]:
+        """The names of all routes of which receipts are waited for."""
+        rows = await self._database.read(lambda connection: run(connection, queries.routes).fetchall())
+        return sorted(route for (route,) in rows)
+
     async def postpone(self, handover: Handover, now: int) -> None:
         """Ask again later."""
         await self._database.write(
