@@ -157,8 +157,7 @@ Rules = Callable[[CampaignRow, Medium], RetryRule]
 """How a campaign's deliveries go again on a medium."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(msgspec.Struct, frozen=True, gc=False):
     """What late news or a sweep did, for counters: one entry a delivery that moved."""
 
     campaign: int

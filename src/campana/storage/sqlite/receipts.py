@@ -35,9 +35,9 @@ SETTLED_AT_ONCE = 500
 # Dialect twins: a batch as one JSON text.
 _STANDING = """h.delivery, h.attempt, d.status, d.attempts_left, d.tries, coalesce(a.parts_open, 1)"""
 _MATCH = f"""
-SELECT json_group_array(json_array(j.value->>0, h.id, {_STANDING}))
-FROM json_each(:rows) AS j
-CROSS JOIN handovers AS h ON h.carrier_id = j.value->>2 AND h.route = j.value->>1
+SELECT json_group_array(json_array(j.key, h.id, {_STANDING}))
+FROM json_each(:carrier_ids) AS j
+CROSS JOIN handovers AS h ON h.carrier_id = j.value AND h.route = :route
 JOIN deliveries AS d ON d.id = h.delivery
 LEFT JOIN attempts AS a ON a.delivery = h.delivery AND a.attempt = h.attempt
 """
@@ -266,23 +266,27 @@ class SqliteReceipts:
 
 def _match(connection: sqlite3.Connection, batch: Sequence[Receipt]) -> dict[int, _Match]:
     """Find each receipt's attempt: by the carrier's id (the first spelling that fits) or by what its envelope says."""
-    by_id = [
-        (index, receipt.route, carrier_id)
-        for index, receipt in enumerate(batch)
-        if receipt.delivery_id is None
-        for carrier_id in receipt.carrier_ids
-    ]
+    matches: dict[int, _Match] = {}
+    named = [(index, receipt) for index, receipt in enumerate(batch) if receipt.delivery_id is None]
+    for route in {receipt.route for _, receipt in named}:
+        indices = [index for index, one in named if one.route == route for _ in one.carrier_ids]
+        ids = [carrier_id for _, one in named if one.route == route for carrier_id in one.carrier_ids]
+        for match in _found(connection, _MATCH, route=route, carrier_ids=pack(ids)):
+            match.index = indices[match.index]
+            matches.setdefault(match.index, match)
     by_delivery = [
         (index, receipt.delivery_id, receipt.attempt)
         for index, receipt in enumerate(batch)
         if receipt.delivery_id is not None
     ]
-    matches: dict[int, _Match] = {}
-    for statement, rows in ((_MATCH, by_id), (_MATCH_DELIVERY, by_delivery)):
-        if rows:
-            for match in _decode_matches(connection.execute(statement, {"rows": pack(rows)}).fetchone()[0]):
-                matches.setdefault(match.index, match)
+    if by_delivery:
+        for match in _found(connection, _MATCH_DELIVERY, rows=pack(by_delivery)):
+            matches.setdefault(match.index, match)
     return matches
+
+
+def _found(connection: sqlite3.Connection, statement: str, **parameters: str) -> list[_Match]:
+    return _decode_matches(connection.execute(statement, parameters).fetchone()[0])
 
 
 def _keep_early(connection: sqlite3.Connection, receipt: Receipt, now: int) -> None:
