@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import dkim
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from structlog.testing import capture_logs
 
 from campana.channels.contract import Accepted, Composer, Content, Health, IncomingMessage, Result
@@ -152,10 +154,14 @@ def dkim_settings(folder: Path, bits: int) -> tuple[dict[str, object], bytes]:
     return {"dkim_domain": "example.com", "dkim_selector": "s1", "dkim_key": path}, record
 
 
+def signing_threads(route: str) -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith(f"dkim-{route}_")]
+
+
 @pytest.mark.parametrize(("count", "pipelining"), [(1, True), (200, True), (50, False)])
 async def test_signed_messages_arrive_with_signatures_that_hold(tmp_path: Path, count: int, pipelining: bool) -> None:
     signing, record = dkim_settings(tmp_path, 1024)
-    signing |= VERP | {"pipelining": pipelining}
+    signing |= VERP | {"pipelining": pipelining, "name": f"slow-{count}"}
     async with MailSimulator() as server, running(server.port, connections=3, **signing) as route:
         addresses = [f"p{number}@x.test" for number in range(count)]
         assert await deliver(route, *addresses) == ["Accepted"] * count
@@ -164,6 +170,22 @@ async def test_signed_messages_arrive_with_signatures_that_hold(tmp_path: Path, 
             mail = await server.expect(address)
             assert mail.raw.count(b"DKIM-Signature: ") == 1
             assert dkim.verify(mail.raw, dnsfunc=lambda name, timeout=5: record)
+        assert signing_threads(f"slow-{count}"), "the event loop has better to do"
+
+
+async def test_a_quick_key_signs_without_threads(tmp_path: Path) -> None:
+    signing = dkim_settings(tmp_path, 1024)[0]
+    pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    private = Ed25519PrivateKey.generate()
+    (tmp_path / "dkim.pem").write_bytes(private.private_bytes(pem, form, serialization.NoEncryption()))
+    async with MailSimulator() as server, running(server.port, name="quick", **signing) as route:
+        addresses = [f"p{number}@x.test" for number in range(50)]
+        assert await deliver(route, *addresses) == ["Accepted"] * 50
+        for address in addresses:
+            mail = await server.expect(address)
+            assert mail.raw.startswith(b"DKIM-Signature: v=1; a=ed25519-sha256;")
+            assert mail.raw.count(b"DKIM-Signature: ") == 1
+        assert signing_threads("quick") == []
 
 
 async def test_results_stand_in_the_parcels_order_though_they_are_signed_in_slices(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 _GOODBYE_SECONDS = 2.0
 _MOST_THREADS = 8
-"""With an RSA key of 2048 bits, more could sign faster than the event loop can send."""
+"""With an RSA key of 2048 bits, more would sign faster than the event loop can send."""
 _SLICE = 16
 """Messages that one thread signs in one go: few enough to share between threads, enough to be worth the way there."""
 
@@ -51,7 +51,7 @@ class EmailRoute:
         self._tls = tls_context(settings)
         self._signer = _signer(settings, clock)
         self._sender_of = _sender_of(settings)
-        self._threads = _threads() if self._signer is not None else None
+        self._threads = _threads(self.name) if self._signer is not None and self._signer.key.slow else None
         self._pool: Pool | None = None
 
     async def start(self, inbound: Inbound) -> None:
@@ -139,9 +139,9 @@ def _signer(settings: EmailRouteSettings, clock: Clock) -> Signer | None:
     return Signer(settings.dkim_domain, settings.dkim_selector, load_signing_key(settings.dkim_key), clock)
 
 
-def _threads() -> ThreadPoolExecutor:
+def _threads(route: str) -> ThreadPoolExecutor:
     """Threads to sign in: OpenSSL computes outside of Python's lock, on all cores, and the event loop stays free."""
-    return ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS), thread_name_prefix="dkim")
+    return ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS), thread_name_prefix=f"dkim-{route}")
 
 
 async def _send_signed(

@@ -33,6 +33,8 @@ class SigningKey:
     """From the SHA-256 of what is signed, 32 octets, to the signature."""
     weakness: str = ""
     """What speaks against the key, in words; empty where nothing does."""
+    slow: bool = False
+    """Signing takes many times as long as handing the work to another thread."""
 
 
 def load_signing_key(path: Path) -> SigningKey:
@@ -62,4 +64,4 @@ def _rsa(key: RSAPrivateKey) -> SigningKey:
         weakness = f"a key of {bits} bits, at least {_ADVISED_BITS} are advised"
     elif bits > _COMMON_BITS:
         weakness = f"a key of {bits} bits, not every receiver takes more than {_COMMON_BITS}"
-    return SigningKey("rsa-sha256", lambda hashed: key.sign(hashed, padding, digest), weakness)
+    return SigningKey("rsa-sha256", lambda hashed: key.sign(hashed, padding, digest), weakness, slow=True)
