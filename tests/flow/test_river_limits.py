@@ -85,13 +85,13 @@ async def test_what_a_slow_carrier_held_up_does_not_leave_in_one_burst(tmp_path:
 
 async def test_what_has_left_is_recorded_before_its_lease_waits_for_the_route(tmp_path: Path) -> None:
     """Else its receipt would find nothing, and a crash would make it uncertain, for as long as the route is slow."""
-    async with SmscSimulator(receipt_delay=0.01) as smsc:
-        async with flowing(tmp_path, [sms_route(smsc, rate=1)], chunk_ms=120_000) as river:
-            campaign = await river.add(sms_campaign())
-            await river.fill(campaign, [phone(number) for number in range(10)])
-            await river.until_statuses(campaign, {4: 1, 2: 9})
-            assert smsc.accepted == 1
-            await river.delete(campaign)
+    simulator = SmscSimulator(receipt_delay=0.01)
+    async with simulator as smsc, flowing(tmp_path, [sms_route(smsc, rate=1)], chunk_ms=120_000) as river:
+        campaign = await river.add(sms_campaign())
+        await river.fill(campaign, [phone(number) for number in range(10)])
+        await river.until_statuses(campaign, {4: 1, 2: 9})
+        assert smsc.accepted == 1
+        await river.delete(campaign)
 
 
 async def test_two_routes_have_a_limit_each(tmp_path: Path) -> None:
