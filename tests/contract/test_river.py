@@ -136,6 +136,23 @@ async def test_the_lowest_turn_goes_first(world: World) -> None:
     assert [(await world.claim()).deliveries[0].dial[-1] for _ in range(2)] == ["2", "1"]
 
 
+async def test_chunks_that_are_passed_over_let_others_go_first(world: World) -> None:
+    await world.add(2)
+    for turn in (1, 2):
+        assert await world.plan(1, turn=turn) == 1
+    river = world.store.river
+    first, second = [await world.claim(), await world.claim()]
+    assert first is not None
+    assert second is not None
+    for lease in (first, second):
+        await river.release(Step(lease, (), (), NOW), 0)
+    query = ClaimQuery("worker", (Medium.SMS,), NOW, NOW + 1, except_chunks=(first.chunk,))
+    claimed = await river.claim(query)
+    assert claimed is not None
+    assert claimed.chunk == second.chunk
+    assert await river.claim(query) is None
+
+
 async def test_a_split_lease_is_one_a_group(world: World) -> None:
     lease = await leased(world, 5)
     odd, even = lease.deliveries[::2], lease.deliveries[1::2]

@@ -17,6 +17,7 @@ from campana.engine.alarm import Alarm
 from campana.engine.limits import Way, Ways
 from campana.engine.options import EngineOptions
 from campana.engine.planning import Planner
+from campana.engine.stranded import Stranded
 from campana.storage.river import ClaimQuery, Lease, River
 from campana.storage.store import StoreUnavailable
 from campana.telemetry import Metrics
@@ -45,9 +46,12 @@ class Claimer:
         self._alarm = Alarm(clock, options.watch_ms)
         self._tasks: dict[asyncio.Task[None], Medium] = {}
         self._used: dict[tuple[int, Medium], set[str]] = {}
+        self._stranded = Stranded(ways)
 
     def hear(self, hint: Hint) -> None:
         """A route came up, or a campaign may send again."""
+        if hint.news is News.ROUTE:
+            self._stranded.look()
         if hint.news is not News.CONTACTS:
             self._alarm.ring()
 
@@ -64,6 +68,10 @@ class Claimer:
         self._used.setdefault((campaign, medium), set()).add(way.name)
         if len(self._used) > REMEMBERED:
             self._used.pop(next(iter(self._used)))
+
+    def stranded(self, chunk: int, medium: Medium) -> None:
+        """No route that fits a chunk is up: it is passed over for a while."""
+        self._alarm.set(self._stranded.add(chunk, medium, self._clock()))
 
     async def run(self, carrier: Carrier, metrics: Metrics) -> None:
         """Claim for ever; to be cancelled. Leases that are under way go on: see `finish`."""
@@ -84,7 +92,8 @@ class Claimer:
     async def _claim_all(self, carrier: Carrier, metrics: Metrics) -> None:
         while media := self._media_with_room():
             now = self._clock()
-            query = ClaimQuery(self._options.owner, media, now, now + self._options.lease_ms, tuple(self._full_lanes()))
+            lanes, chunks = tuple(self._full_lanes()), tuple(self._stranded.chunks(now))
+            query = ClaimQuery(self._options.owner, media, now, now + self._options.lease_ms, lanes, chunks)
             claiming = asyncio.ensure_future(self._river.claim(query))
             try:
                 lease = await asyncio.shield(claiming)

@@ -83,7 +83,7 @@ class Engine:
         self._sweeper = Sweeper(store.river, self._rule, options, tools.metrics, clock)
         self.mailroom = Mailroom(store.receipts, self._rule, bus, tools.metrics, clock)
         self._asker = Asker(store.river, store.receipts, self._ways, self.mailroom, clock)
-        self._notices = Notices(self._claimer.used, self._given_back, self._planner.remind)
+        self._notices = Notices(self._claimer.used, self._claimer.stranded, self._given_back, self._planner.remind)
         self._tasks: list[asyncio.Task[None]] = []
         self._refreshing: set[asyncio.Task[None]] = set()
         self._end_listening = bus.listen(self._hear)

@@ -41,10 +41,11 @@ LONGEST_PAUSE = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Notices:
-    """Whom the bend tells: that a lane uses a route, that a campaign's chunk waits again until an instant, that
-    something of a campaign goes again at an instant."""
+    """Whom the bend tells: that a lane uses a route, that no route that fits a chunk is up, that a campaign's chunk
+    waits again until an instant, that something of a campaign goes again at an instant."""
 
     lane_uses: Callable[[int, Medium, Way], None]
+    stranded: Callable[[int, Medium], None]
     given_back: Callable[[int, int], None]
     goes_again: Callable[[int, int], None]
 
@@ -133,6 +134,8 @@ class Sender:
     async def _carry_portion(self, portion: _Portion, gate: Gate, notices: Notices, metrics: Metrics) -> None:
         lease, way = portion.lease, portion.way
         found = await self._persist(partial(self._gates.look, lease.campaign))
+        if portion.is_down:
+            notices.stranded(lease.chunk, lease.medium)
         if found is None or portion.is_down:
             await self._release(lease, [], ROUTE_DOWN_MS, notices)
             return

@@ -89,13 +89,14 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class ClaimQuery:
-    """Who claims what: the media with room, and the lanes that are to be passed over for now."""
+    """Who claims what: the media with room, and the lanes and chunks that are to be passed over for now."""
 
     owner: str
     media: tuple[Medium, ...]
     now: int
     until: int
     except_lanes: tuple[tuple[int, int], ...] = ()
+    except_chunks: tuple[int, ...] = ()
 
 
 class Judged(msgspec.Struct, frozen=True, gc=False):

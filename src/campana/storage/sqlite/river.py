@@ -66,7 +66,8 @@ FROM chunks AS k JOIN campaigns AS c ON c.number = k.campaign
 WHERE k.owner IS NULL AND k.opens_at <= :now AND k.closes_at > :now
   AND c.is_paused = 0 AND c.deleted_at IS NULL AND (c.media >> k.medium & 1) = 1
   AND k.medium IN (SELECT value FROM json_each(:media))
-  AND k.campaign * 4 + k.medium NOT IN (SELECT value FROM json_each(:excepted))
+  AND k.campaign * 4 + k.medium NOT IN (SELECT value FROM json_each(:lanes))
+  AND k.id NOT IN (SELECT value FROM json_each(:chunks))
 ORDER BY k.turn, k.id LIMIT 1
 """
 _HEARTBEAT = """
@@ -327,7 +328,8 @@ def _claim_next(connection: sqlite3.Connection, query: ClaimQuery) -> Lease | No
     wanted = {
         "now": query.now,
         "media": pack([int(medium) for medium in query.media]),
-        "excepted": pack([campaign * 4 + medium for campaign, medium in query.except_lanes]),
+        "lanes": pack([campaign * 4 + medium for campaign, medium in query.except_lanes]),
+        "chunks": pack(query.except_chunks),
     }
     while True:
         row = connection.execute(_NEXT_CHUNK, wanted).fetchone()
