@@ -119,6 +119,13 @@ class Ways:
         """The route of a name."""
         return next((way for way in self.all if way.name == name), None)
 
+    def for_all(self, medium: Medium, account: str) -> Way | None:
+        """The route by which all of an account go now; None where their destinations decide, or none is up."""
+        for way in self.of(medium):
+            if way.serves(account) and (way.settings.destinations or way.is_up):
+                return None if way.settings.destinations else way
+        return None
+
     def choose(self, medium: Medium, account: str, destination: str) -> tuple[Way | None, bool]:
         """The first route that fits and is up; and whether any fits at all."""
         fitting = False

@@ -117,6 +117,9 @@ class Sender:
         """Choose each delivery's route. Nearly always that is one route for all; else the lease is split."""
         found = await self._persist(partial(self._gates.look, lease.campaign))
         account = found[0].account_id if found else ""
+        for_all = self._ways.for_all(lease.medium, account)
+        if for_all is not None:
+            return [_Portion(lease, for_all, is_down=False)]
         groups: dict[tuple[str, bool], list[ClaimedDelivery]] = {}
         for delivery in lease.deliveries:
             way, fits = self._ways.choose(lease.medium, account, delivery.dial)

@@ -98,11 +98,6 @@ set_lease = (
         ids=bindparam("to_ids"),
     )
 )
-_mine = and_(
-    chunks.c.id == bindparam("chunk"), chunks.c.owner == bindparam("of_owner"), chunks.c.epoch == bindparam("of_epoch")
-)
-set_mark = update(chunks).where(_mine).values(mark=bindparam("to_mark"))
-hold = update(chunks).where(_mine).values(epoch=chunks.c.epoch)
 give_back = update(chunks).where(chunks.c.id == bindparam("chunk")).values(owner=None, opens_at=bindparam("to_opens"))
 drop = delete(chunks).where(chunks.c.id == bindparam("chunk"))
 lapsed = (
@@ -120,7 +115,6 @@ lapsed = (
     .order_by(chunks.c.id)
     .limit(bindparam("most"))
 )
-deleted_at = select(campaigns.c.deleted_at).where(campaigns.c.number == bindparam("campaign"))
 deleted_lane = (
     select(lanes.c.campaign, lanes.c.medium, func.coalesce(lanes.c.cancelled, 0), campaigns.c.contacts)
     .join_from(lanes, campaigns, campaigns.c.number == lanes.c.campaign)

@@ -70,6 +70,10 @@ WHERE k.owner IS NULL AND k.opens_at <= :now AND k.closes_at > :now
   AND k.id NOT IN (SELECT value FROM json_each(:chunks))
 ORDER BY k.turn, k.id LIMIT 1
 """
+_HOLD = """
+UPDATE chunks SET mark = coalesce(:mark, mark) WHERE id = :chunk AND owner = :owner AND epoch = :epoch
+RETURNING (SELECT c.deleted_at IS NOT NULL FROM campaigns AS c WHERE c.number = chunks.campaign)
+"""
 _HEARTBEAT = """
 UPDATE chunks SET lease_until = :until WHERE owner = :owner AND id IN (SELECT value FROM json_each(:chunks))
 """
@@ -208,7 +212,6 @@ class SqliteRiver:
             if not step.upcoming:
                 return frozenset()
             span = _Span.of(step.upcoming)
-            run(connection, queries.set_mark, to_mark=span.last, **_lease_key(step.lease))
             return frozenset(_decode_ids(span.execute(connection, _withdrawn).fetchone()[0]))
 
         return await self._database.write(work)
@@ -354,13 +357,17 @@ def _claim_next(connection: sqlite3.Connection, query: ClaimQuery) -> Lease | No
         return Lease(chunk, campaign, Medium(medium), query.owner, epoch + 1, query.until, turn, closes_at, claimed)
 
 
-def _lease_key(lease: Lease) -> dict[str, object]:
-    return {"chunk": lease.chunk, "of_owner": lease.owner, "of_epoch": lease.epoch}
+def _hold(connection: sqlite3.Connection, lease: Lease, mark: int | None) -> bool:
+    """Move the mark of a lease, if one is given; tell whether its campaign is deleted. Raises LeaseLost."""
+    key = {"chunk": lease.chunk, "owner": lease.owner, "epoch": lease.epoch, "mark": mark}
+    held = connection.execute(_HOLD, key).fetchall()
+    if not held:
+        raise LeaseLost
+    return bool(held[0][0])
 
 
 def _split(connection: sqlite3.Connection, lease: Lease, groups: Sequence[Sequence[ClaimedDelivery]]) -> list[Lease]:
-    if run(connection, queries.hold, **_lease_key(lease)).rowcount == 0:
-        raise LeaseLost
+    _hold(connection, lease, None)
     leases = []
     for group in groups:
         span = _Span.of([delivery.id for delivery in group])
@@ -382,10 +389,11 @@ def _split(connection: sqlite3.Connection, lease: Lease, groups: Sequence[Sequen
 
 
 def _record(connection: sqlite3.Connection, step: Step) -> bool:
-    """Write what a lease's owner judged; tell whether its campaign is deleted. Raises LeaseLost before any change."""
-    if run(connection, queries.hold, **_lease_key(step.lease)).rowcount == 0:
-        raise LeaseLost
-    deleted = run(connection, queries.deleted_at, campaign=step.lease.campaign).fetchone()[0] is not None
+    """Move the mark and write what a lease's owner judged; tell whether its campaign is deleted.
+
+    Raises LeaseLost before any change.
+    """
+    deleted = _hold(connection, step.lease, step.upcoming[-1] if step.upcoming else None)
     judged = step.judged
     if deleted:
         judged = [msgspec.structs.replace(one, change=after_deletion(one.change, True)) for one in judged]
