@@ -170,7 +170,7 @@ def test_it_goes_on_serving_and_its_examples_can_be_pasted(tmp_path: Path) -> No
                 env=environ,
                 timeout=SECONDS,
             )
-            assert re.fullmatch(r"[0-9a-f-]{36} [123] [0123]\n", told.stdout), told.stderr
+            assert re.fullmatch(r"[0-9a-f-]{36} [1234] [01234]\n", told.stdout), told.stderr
             running.until(r"  SMS     \+12025550123 No water")
         assert "<a:SessionId>" in open_session(address, between(running.text, "^<s:Envelope", "</s:Envelope>'$"))
         running.process.send_signal(signal.SIGINT)
