@@ -25,6 +25,10 @@ from campana.storage.tables import (
     number_of,
 )
 
+FIRST_PAGE = 20
+"""Contacts in the first page, which tells how long their texts are."""
+MOST_TEXT = 4_000_000
+"""Characters of a page, about."""
 PAGE = 2_000
 """Contacts in one page of a list: some 0.5 MB in memory."""
 
@@ -145,15 +149,14 @@ class SqliteContacts:
 
     async def _walk(self, campaign: int, statement: str, more: dict[str, int]) -> AsyncIterator[str]:
         last = contact_id(campaign, (1 << CONTACT_BITS) - 1)
-        after = contact_id(campaign, 0)
-        pending = self._database.read(_page_reader(statement, {"after": after, "last": last, "limit": PAGE, **more}))
+        after, limit = contact_id(campaign, 0), FIRST_PAGE
         while True:
-            reached, page = await pending
+            where = {"after": after, "last": last, "limit": limit, **more}
+            reached, page = await self._database.read(_page_reader(statement, where))
             if reached is None:
                 return
-            pending = self._database.read(
-                _page_reader(statement, {"after": reached, "last": last, "limit": PAGE, **more})
-            )
+            after = reached
+            limit = max(1, min(PAGE, limit * 4, limit * MOST_TEXT // len(page)))
             yield page
 
 

@@ -38,6 +38,8 @@ from campana.storage.tables import NEVER, delivery_id, number_of
 
 SWEPT_AT_ONCE = 50
 """Lapsed leases that are ended in one transaction."""
+MOST_TEXT = 4_000_000
+"""Characters of contacts' own texts that one lease holds in memory, but for the last one's excess."""
 CANCELLED_AT_ONCE = 20_000
 """Contact numbers that the sweep of a deleted campaign passes in one transaction."""
 
@@ -90,6 +92,13 @@ _CLAIM = f"""
 UPDATE deliveries SET status = {Status.SENDING:d}, revision = coalesce(revision, :revision)
 WHERE {{where}} AND {_CLAIMABLE}
 """
+_TEXT_LENGTH = "SELECT coalesce(sum(length(text)), 0) FROM deliveries WHERE {where} AND text IS NOT NULL"
+_END_OF_REACH = """
+SELECT max(id) FROM (
+  SELECT id, sum(coalesce(length(text), 0)) OVER (ORDER BY id) - coalesce(length(text), 0) AS before
+  FROM deliveries WHERE {where}
+) WHERE before < :most
+"""
 _PUT_BACK = f"""
 INSERT INTO due (campaign, medium, at, delivery)
 SELECT :campaign, :medium, due_at, id FROM deliveries
@@ -124,6 +133,8 @@ def _both(statement: str) -> tuple[str, str]:
 
 _claim_rows = _both(_CLAIM_ROWS)
 _claim = _both(_CLAIM)
+_text_length = _both(_TEXT_LENGTH)
+_end_of_reach = _both(_END_OF_REACH)
 _put_back = _both(_PUT_BACK)
 _withdrawn = _both(_WITHDRAWN)
 _wait_again = _both(_WAIT_AGAIN)
@@ -339,7 +350,10 @@ def _claim_next(connection: sqlite3.Connection, query: ClaimQuery) -> Lease | No
         if row is None:
             return None
         chunk, campaign, medium, first, last, ids, epoch, turn, closes_at, size, revision = row
-        span = _Span(first, last, ids)
+        span, rest = _within_reach(connection, _Span(first, last, ids))
+        if rest is not None:
+            place = Cut(campaign, Medium(medium), 0, turn, 0, closes_at)
+            _insert_chunk(connection, place, rest, size, query.now)
         values = {"now": query.now, "revision": revision}
         claimed = _decode_claimed(span.execute(connection, _claim_rows, **values).fetchone()[0])
         if len(claimed) < size:
@@ -355,6 +369,16 @@ def _claim_next(connection: sqlite3.Connection, query: ClaimQuery) -> Lease | No
         leased = {"to_owner": query.owner, "to_epoch": epoch + 1, "until": query.until, "to_ids": kept}
         run(connection, queries.set_lease, chunk=chunk, **leased)
         return Lease(chunk, campaign, Medium(medium), query.owner, epoch + 1, query.until, turn, closes_at, claimed)
+
+
+def _within_reach(connection: sqlite3.Connection, span: _Span) -> tuple[_Span, _Span | None]:
+    """Part a span where the contacts' own texts are too long together to be taken into memory at once."""
+    if span.execute(connection, _text_length).fetchone()[0] <= MOST_TEXT:
+        return span, None
+    end = span.execute(connection, _end_of_reach, most=MOST_TEXT).fetchone()[0]
+    ids = range(span.first, span.last + 1) if span.ids is None else _decode_ids(span.ids)
+    rest = [one for one in ids if one > end]
+    return _Span.of([one for one in ids if one <= end]), _Span.of(rest) if rest else None
 
 
 def _hold(connection: sqlite3.Connection, lease: Lease, mark: int | None) -> bool:
