@@ -200,6 +200,8 @@ async def _keep_house(services: Services) -> None:
             await services.sessions.purge()
         except StoreUnavailable as error:
             log.warning("housekeeping.store_unavailable", reason=str(error))
+        except Exception:
+            log.exception("housekeeping.defect")
 
 
 def _readiness(engine: Engine) -> tuple[bool, dict[str, Any]]:

@@ -92,7 +92,6 @@ class Gates:
         self._clock = clock
         self._gates: dict[tuple[int, Medium], Gate] = {}
         self._windows: dict[int, tuple[int, Window]] = {}
-        self._stale: set[int] = set()
         self._stopped = False
 
     async def look(self, number: int) -> tuple[CampaignRow, Window] | None:
