@@ -73,6 +73,10 @@ _FORWARD: dict[Status, frozenset[Status]] = {
 }
 
 
+_BOUNCES = frozenset({Status.SUCCESS, Status.WAITING_FOR_RETRY})
+"""What a bounce ends. Not what is being sent: that is another attempt, perhaps to another address."""
+
+
 def may_move(old: Status, new: Status, *, bounce: bool = False) -> bool:
     """Tell whether news may move a delivery from `old` to `new`.
 
@@ -80,6 +84,6 @@ def may_move(old: Status, new: Status, *, bounce: bool = False) -> bool:
     exception is a `bounce` (RFC 3464), which turns a success into a permanent failure. A client's edit of the
     destination is not news: it starts the delivery again and does not ask here.
     """
-    if bounce and old is Status.SUCCESS:
-        return new is Status.PERMANENT_FAILURE
+    if bounce:
+        return new is Status.PERMANENT_FAILURE and old in _BOUNCES
     return new in _FORWARD[old]
