@@ -88,7 +88,6 @@ class Planner:
         moved = False
         lanes = await self._lanes_to_look_at(now)
         cuts: list[Cut] = []
-        roomy: set[int] = set()
         for lane in lanes:
             found = await self._gates.look(lane.campaign)
             if found is None:
@@ -97,21 +96,15 @@ class Planner:
             moved = await self._move_window(lane, opening, now) or moved
             if self._needs_chunk(lane, opening, now):
                 cuts.append(self._cut(lane, found[0], opening))
-                if self._room(lane) > 1:
-                    roomy.add(lane.campaign)
         if not cuts:
             return moved
         sizes = await self._river.plan(cuts, now)
         for cut, size in zip(cuts, sizes, strict=True):
-            if size and cut.campaign in roomy:
-                # Perhaps there is more. Where there is no room for it, `served` tells when there is.
+            if size:
+                # Perhaps there is more, and room for another chunk.
                 self._look_at.add(cut.campaign)
                 self._alarm.ring()
         return moved or any(sizes)
-
-    def _room(self, lane: Lane) -> int:
-        """How many more chunks of a lane may wait."""
-        return self._options.waiting_chunks - (0 if lane.waiting is None else lane.waiting.chunks)
 
     async def _lanes_to_look_at(self, now: int) -> list[Lane]:
         if now - self._rescanned_at >= self._options.rescan_ms or now < self._rescanned_at:
@@ -140,7 +133,7 @@ class Planner:
             if lane.next_due is not None:
                 self.remind(lane.campaign, lane.next_due)
             return False
-        return self._room(lane) > 0
+        return lane.waiting is None or lane.waiting.chunks < self._options.waiting_chunks
 
     async def _move_window(self, lane: Lane, opening: Opening, now: int) -> bool:
         """Chunks that wait carry the window in which they may be claimed: keep it true. Tell whether it was moved."""
