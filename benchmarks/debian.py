@@ -30,8 +30,8 @@ class NotThere(Exception):
     """A program is neither installed nor to be had; the sentence says why."""
 
 
-def program(name: str, package: str) -> Program:
-    """Find a program of a Debian package. Raises NotThere."""
+def program(name: str, package: str, *, fetch: bool) -> Program:
+    """Find a program of a Debian package; `fetch` has the package unpacked where it is missing. Raises NotThere."""
     installed = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if installed:
         return Program(installed, {})
@@ -42,9 +42,9 @@ def program(name: str, package: str) -> Program:
             if path.is_file():
                 libraries = {str(file.parent) for file in root.rglob("*.so*")}
                 return Program(str(path), {"LD_LIBRARY_PATH": ":".join(sorted(libraries))})
-        if attempt == 0:
+        if attempt == 0 and fetch:
             _unpack(package, root)
-    raise NotThere(f"The Debian package {package} holds no {name}.")
+    raise NotThere(f"It needs {name} of the Debian package {package}.")
 
 
 def _unpack(package: str, root: Path) -> None:

@@ -16,7 +16,7 @@ from typing import cast
 import uvloop
 
 from benchmarks.report import percentile
-from benchmarks.server import CAMPAIGN, request
+from benchmarks.soap import CAMPAIGN, request
 
 ANSWER = b">0</AddCampaignContactResult>"
 END = b"</s:Envelope>"

@@ -5,6 +5,7 @@ Must not measure anything.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from statistics import median as _median
 
@@ -15,6 +16,11 @@ class Scale:
 
     rounds: int = 3
     shrink: int = 1
+
+    @property
+    def quick(self) -> bool:
+        """Whether it is only to be seen that the benchmarks run."""
+        return self.shrink > 1
 
     def size(self, full: int, least: int = 1) -> int:
         """A number of things: the full one, or in a quick run a small part of it."""
@@ -69,10 +75,10 @@ class Finding:
 
 
 def number(value: float) -> str:
-    """A number with as many digits as are worth reading."""
-    if value >= 100:
+    """A number with as many digits as are worth reading: three, or all of an integer."""
+    if value >= 99.95:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}".rstrip("0").rstrip(".")
+    return (f"{value:.1f}" if value >= 9.995 else f"{value:.2f}").rstrip("0").rstrip(".")
 
 
 def median(values: list[float]) -> float:
@@ -83,4 +89,4 @@ def median(values: list[float]) -> float:
 def percentile(values: list[float], share: float) -> float:
     """The smallest value that at least `share` (0 to 1) of the values do not exceed (nearest rank)."""
     ordered = sorted(values)
-    return ordered[max(0, -(-len(ordered) * share // 1).__int__() - 1)]
+    return ordered[max(0, math.ceil(len(ordered) * share) - 1)]

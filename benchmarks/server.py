@@ -16,6 +16,7 @@ from pathlib import Path
 
 from benchmarks.drain import contacts
 from benchmarks.processes import Broken, Process, folder, running
+from benchmarks.soap import CAMPAIGN, PATH, call
 from campana.config import load
 from campana.domain.campaign import Campaign, EmailSettings, SmsSettings
 from campana.domain.delivery import Medium
@@ -23,8 +24,6 @@ from campana.storage.sqlite import SqliteStore
 from campana.wiring import now_ms, services_for, upgrade
 
 ACCOUNT, USER, PASSWORD = "bench", "bench", "bench-bench-bench"
-CAMPAIGN = "00000000-0000-4000-8000-00000000c0de"
-PATH = "/OutboundNotifications.svc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,23 +71,6 @@ async def _prepare(file: Path, filled: int) -> None:
         page = contacts(row.number, range(start, min(start + 1_000, filled)), (Medium.SMS, Medium.EMAIL))
         await store.contacts.add_many(page, now_ms())
     await store.close()
-
-
-def call(operation: str, arguments: str) -> bytes:
-    """A SOAP message."""
-    return (
-        '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>'
-        f'<{operation} xmlns="http://tempuri.org/">{arguments}</{operation}></s:Body></s:Envelope>'
-    ).encode()
-
-
-def request(operation: str, arguments: str) -> bytes:
-    """An HTTP request with a SOAP message, on a connection that stays."""
-    body = call(operation, arguments)
-    return (
-        f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/xml; charset=utf-8\r\n"
-        f'SOAPAction: "http://tempuri.org/IOutboundNotifications/{operation}"\r\nContent-Length: {len(body)}\r\n\r\n'
-    ).encode() + body
 
 
 def _open_session(port: int) -> str:

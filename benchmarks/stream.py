@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from benchmarks.processes import Broken, Process, python, running
 from benchmarks.report import Finding, Scale, Target, median, number
-from benchmarks.server import CAMPAIGN, campana, request
+from benchmarks.server import campana
+from benchmarks.soap import CAMPAIGN, request
 from campana.api.exchange import PART_BYTES
 
 CONTACTS = 200_000
