@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from campana.domain.call import CallPlan
 from campana.domain.delivery import Medium
 
 
@@ -16,12 +17,14 @@ class Content:
 
     medium: Medium
     source: str
-    """SMS: the from-number; email: the from-address (may have a display name)."""
+    """SMS: the from-number; voice: the calling number; email: the from-address (may have a display name)."""
     text: str
-    """SMS: the text; email: the html. May be blank where every contact brings its own."""
+    """SMS: the text; voice: what is spoken; email: the html. May be blank where every contact brings its own."""
     subject: str = ""
     campaign: str = ""
     """The campaign's guid, for headers and logs."""
+    call: CallPlan | None = None
+    """Voice: the rest of what the campaign says of its calls."""
 
 
 @dataclass(frozen=True, slots=True)

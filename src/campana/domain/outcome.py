@@ -11,6 +11,7 @@ from enum import Enum, IntEnum
 
 import msgspec
 
+from campana.domain.call import CallReport
 from campana.domain.delivery import Status
 
 
@@ -48,6 +49,20 @@ class DeliveryCode(IntEnum):
     SMS_REJECTED = 213
     SMS_UNKNOWN_FATE = 214
     SMS_RECEIPT_MISSING = 215
+
+    VOICE_UNREACHABLE = 301
+    VOICE_CONGESTED = 302
+    VOICE_BUSY = 303
+    VOICE_NO_ANSWER = 304
+    VOICE_CUT_SHORT = 305
+    VOICE_NOT_ACKNOWLEDGED = 306
+    VOICE_INTERRUPTED = 307
+    VOICE_REFUSED = 308
+    VOICE_NUMBER_UNKNOWN = 310
+    VOICE_DECLINED = 311
+    VOICE_NO_COMMON_MEDIA = 312
+    VOICE_MISCONFIGURED = 320
+    VOICE_SPEECH_UNAVAILABLE = 321
 
     EMAIL_UNREACHABLE = 401
     EMAIL_TEMPORARY = 402
@@ -110,6 +125,19 @@ DELIVERY_ERRORS: dict[DeliveryCode, DeliveryError] = {
         DeliveryError(_C.SMS_REJECTED, _FINAL, "The phone's network rejected the message."),
         DeliveryError(_C.SMS_UNKNOWN_FATE, _FINAL, "The carrier does not know what became of the message."),
         DeliveryError(_C.SMS_RECEIPT_MISSING, _FINAL, "The carrier took it and never told what became of it."),
+        DeliveryError(_C.VOICE_UNREACHABLE, _RETRY, "The telephone network could not be reached or failed."),
+        DeliveryError(_C.VOICE_CONGESTED, _RETRY, "The telephone network had no line free."),
+        DeliveryError(_C.VOICE_BUSY, _RETRY, "The line was busy."),
+        DeliveryError(_C.VOICE_NO_ANSWER, _RETRY, "Nobody answered in time."),
+        DeliveryError(_C.VOICE_CUT_SHORT, _RETRY, "It was answered, and hung up before the text had ended."),
+        DeliveryError(_C.VOICE_NOT_ACKNOWLEDGED, _RETRY, "The text was heard, but no acknowledging key was pressed."),
+        DeliveryError(_C.VOICE_INTERRUPTED, _RETRY, "The call was answered, and broke off before the text had ended."),
+        DeliveryError(_C.VOICE_REFUSED, _RETRY, "The carrier refused the call."),
+        DeliveryError(_C.VOICE_NUMBER_UNKNOWN, _FINAL, "The number does not exist, or not any more."),
+        DeliveryError(_C.VOICE_DECLINED, _FINAL, "The person, or someone on their behalf, declined the call."),
+        DeliveryError(_C.VOICE_NO_COMMON_MEDIA, _FINAL, "The other side speaks no codec that we do."),
+        DeliveryError(_C.VOICE_MISCONFIGURED, _RETRY, "The route's credentials or settings are refused."),
+        DeliveryError(_C.VOICE_SPEECH_UNAVAILABLE, _RETRY, "No speech engine could speak the text just then."),
         DeliveryError(_C.EMAIL_UNREACHABLE, _RETRY, "The mail server could not be reached."),
         DeliveryError(_C.EMAIL_TEMPORARY, _RETRY, "The mail server could not take the message just then."),
         DeliveryError(_C.EMAIL_THROTTLED, _RETRY, "The mail server asked to slow down."),
@@ -142,11 +170,13 @@ class ReceiptState(Enum):
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """Late news of an attempt: an SMS delivery receipt, or a bounce of an email.
+    """Late news of an attempt: an SMS delivery receipt, the end of a call, or a bounce of an email.
 
     An SMS receipt is matched by `carrier_ids`: the id as text first, then other spellings where the route
     allows them. A bounce (`bounce=True`) is matched by `delivery_id` and `attempt`, which its envelope carries.
-    `code` is OK when delivered; `carrier_code` and `carrier_text` are the carrier's own words.
+    A call is matched by its Call-ID as the carrier's id. `code` is OK when delivered, and UNCERTAIN where nobody knows
+    (then the campaign's policy decides, not the code's class); `carrier_code` and `carrier_text` are the carrier's own
+    words.
     """
 
     route: str
@@ -160,6 +190,8 @@ class Receipt(msgspec.Struct, frozen=True):
     bounce: bool = False
     carrier_code: str | None = None
     carrier_text: str | None = None
+    call: CallReport | None = None
+    """Of a call alone."""
 
 
 @dataclass(frozen=True, slots=True)
