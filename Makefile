@@ -23,6 +23,7 @@ demo: setup ## start Campana with sandbox carriers and run a small campaign; Ctr
 
 test: setup ## the checks, then every test
 	@$(MAKE) --no-print-directory check
+	@scripts/test-packages.sh
 	@$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
 check: setup ## style (ruff), types (mypy), import contracts (import-linter)
