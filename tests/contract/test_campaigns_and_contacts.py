@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from campana.domain.call import VoiceSuccess
 from campana.domain.campaign import Sharing, SmsSettings, UncertainPolicy, VoiceSettings
 from campana.domain.contact import Admitted, MediumState, ReplaceMedium
 from campana.domain.delivery import Medium, Status
@@ -37,6 +38,8 @@ async def test_a_campaign_comes_back_as_it_was_given(world: World) -> None:
         days=frozenset({0, 4}),
         quiet_from=time(12, 0),
         email_uncertain=UncertainPolicy.HOLD,
+        voice_success=VoiceSuccess.ACKNOWLEDGED,
+        acknowledge_keys="1#",
         sharing=Sharing.SOME,
         shared_with=frozenset({"paul"}),
     )
@@ -76,6 +79,9 @@ async def test_a_guid_is_given_once_an_account_and_free_again_after_deletion(wor
         ({"sms": SmsSettings(True, "+14165550100", "Come today")}, True),
         ({"sms": SmsSettings(True, "CLINIC", "Come tomorrow")}, True),
         ({"email": None}, True),
+        ({"voice_uncertain": UncertainPolicy.HOLD}, False),
+        ({"voice_success": VoiceSuccess.ANSWERED}, True),
+        ({"acknowledge_keys": "1"}, True),
     ],
 )
 async def test_only_changed_content_makes_a_revision(world: World, change: dict[str, Any], new_revision: bool) -> None:

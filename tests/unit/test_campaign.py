@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from campana.domain.call import VoiceSuccess
 from campana.domain.campaign import (
     Campaign,
     EmailSettings,
@@ -72,6 +73,9 @@ ACCEPTED: list[tuple[str, dict[str, Any]]] = [
     ("dates not set", {"active_from_date": moment("2026-03-02"), "active_to_date": moment("0001-01-01")}),
     ("past dates", {"active_from_date": moment("1950-03-02"), "active_to_date": moment("1950-03-02")}),
     ("far dates", {"active_from_date": moment("9999-12-30"), "active_to_date": moment("9999-12-31T23:59:59")}),
+    ("every key", {"acknowledge_keys": "0123456789*#ABCD"}),
+    ("a key and no voice", {"voice": None, "acknowledge_keys": "1"}),
+    ("an acknowledgement by the key that is meant where none is given", {"voice_success": VoiceSuccess.ACKNOWLEDGED}),
     ("a zone", {"time_zone": "America/Toronto"}),
     ("no zone", {"time_zone": ""}),
     ("one day of the week", {"days": frozenset({6})}),
@@ -136,6 +140,12 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     (f"{E}.HtmlContent", {"email": replace(EMAIL, html="h" * 1_000_001)}),
     (f"{E}.HtmlContent", {"email": replace(EMAIL, html="\ud800")}),
     ("ActiveToDate", {"active_from_date": moment("2026-03-02"), "active_to_date": moment("2026-03-01T23:59")}),
+    ("AcknowledgeKeys", {"acknowledge_keys": "E"}),
+    ("AcknowledgeKeys", {"acknowledge_keys": "a"}),
+    ("AcknowledgeKeys", {"acknowledge_keys": "11"}),
+    ("AcknowledgeKeys", {"acknowledge_keys": "1 2"}),
+    ("AcknowledgeKeys", {"acknowledge_keys": "\u0661"}),
+    ("AcknowledgeKeys", {"voice": None, "acknowledge_keys": "1" * 1_000}),
     ("TimeZone", {"time_zone": "Mars/Olympus"}),
     ("TimeZone", {"time_zone": "europe/berlin"}),
     ("TimeZone", {"time_zone": "../../etc/passwd"}),
@@ -217,6 +227,8 @@ CHANGES: list[tuple[bool, dict[str, Any]]] = [
     (True, {"voice": replace(VOICE, max_plays=3)}),
     (True, {"voice": replace(VOICE, retry_minutes=16)}),
     (True, {"voice": replace(VOICE, enabled=False, max_attempts=4)}),
+    (True, {"voice_success": VoiceSuccess.ANSWERED}),
+    (True, {"acknowledge_keys": "1"}),
     (True, {"email": replace(EMAIL, subject="Other")}),
     (True, {"email": replace(EMAIL, from_address="other@example.test")}),
     (True, {"email": replace(EMAIL, html="Other")}),

@@ -74,7 +74,7 @@ def test_the_table_has_every_fate_under_every_policy() -> None:
     assert {(fate, policy) for fate, policy, *_ in CASES} == set(product(Fate, UncertainPolicy))
 
 
-# the policy, attempts left after the one that nobody tells of -> status, code, goes again at once
+# the policy, attempts left after the one that nobody tells of -> status, code, goes again
 MISSING_RECEIPTS = [
     (GIVE_UP, 3, FAILED, MISSING, False),
     (GIVE_UP, 0, FAILED, MISSING, False),
@@ -86,12 +86,16 @@ MISSING_RECEIPTS = [
 ]
 
 
+@pytest.mark.parametrize("kind", [MISSING, DeliveryCode.UNCERTAIN], ids=["SMS", "call"])
 @pytest.mark.parametrize(("policy", "left", "status", "code", "again"), MISSING_RECEIPTS)
 def test_what_a_missing_receipt_does(
-    policy: UncertainPolicy, left: int, status: Status, code: DeliveryCode, again: bool
+    kind: DeliveryCode, policy: UncertainPolicy, left: int, status: Status, code: DeliveryCode, again: bool
 ) -> None:
-    change = decide_missing_receipt(Tried(2, left, AT), RetryRule(DELAYS, policy))
-    assert change == Change(status, code, consumes_attempt=False, retry_at=AT if again else None)
+    """An SMS goes again at once, a call not before its interval."""
+    change = decide_missing_receipt(kind, Tried(2, left, AT), RetryRule(DELAYS, policy))
+    at = AT if kind is MISSING else AT + DELAYS[1]
+    told = kind if code is MISSING else code
+    assert change == Change(status, told, consumes_attempt=False, retry_at=at if again else None)
     assert may_move(Status.DELIVERING, change.status)
 
 

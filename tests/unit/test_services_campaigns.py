@@ -12,6 +12,7 @@ import pytest
 from services_kit import START, Kit, campaign, open_kit
 
 from campana.bus.contract import Hint, News
+from campana.domain.call import VoiceSuccess
 from campana.domain.campaign import Campaign, Sharing, SmsSettings, UncertainPolicy
 from campana.domain.errors import MethodCode, MethodError
 from campana.domain.moment import DAY
@@ -253,6 +254,8 @@ BEYOND_SOAP = {
     "sms_uncertain": UncertainPolicy.HOLD,
     "voice_uncertain": UncertainPolicy.RESEND,
     "email_uncertain": UncertainPolicy.HOLD,
+    "voice_success": VoiceSuccess.ACKNOWLEDGED,
+    "acknowledge_keys": "15",
     "sharing": Sharing.SOME,
     "shared_with": frozenset({"ann", "bob"}),
 }

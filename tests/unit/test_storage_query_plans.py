@@ -11,7 +11,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.expression import ClauseElement
 
 from campana.storage.migrate import upgrade
-from campana.storage.queries import campaigns, contacts, receipts, river, sessions
+from campana.storage.queries import attempts, campaigns, contacts, receipts, river, sessions
 from campana.storage.sqlite import receipts as late_news
 from campana.storage.sqlite import recording
 from campana.storage.sqlite import river as leases
@@ -41,6 +41,9 @@ STATEMENTS: list[tuple[str, str | ClauseElement, str]] = [
     ("cancel a contact", contacts.cancel, "chunks USING INDEX ix_chunks_campaign (campaign=? AND medium=?)"),
     ("find a campaign", campaigns.find, "campaigns USING INDEX uq_campaigns_guid (account=? AND guid=?)"),
     ("find a contact", contacts.find, "contacts USING INDEX uq_contacts_guid (campaign=? AND guid=?)"),
+    ("page through attempts", attempts.page, "attempts USING PRIMARY KEY (delivery>? AND delivery<?)"),
+    ("find an attempt's contact", attempts.page, "contacts USING INTEGER PRIMARY KEY (rowid=?)"),
+    ("find an attempt's call", attempts.page, "calls USING PRIMARY KEY (delivery=? AND attempt=?) LEFT-JOIN"),
     ("find a session", sessions.find, "sessions USING PRIMARY KEY (token_hash=?)"),
     ("whom a message answers", receipts.last_sent_to, "deliveries USING COVERING INDEX ix_deliveries_dial (dial=?)"),
 ]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, time
 from enum import Enum
 
+from campana.domain.call import KEYS, VoiceSuccess
 from campana.domain.delivery import Medium
 from campana.domain.destination import check_sender, parse_mailbox
 from campana.domain.endpoint import ENDPOINT_LENGTH_MAX, check_endpoint
@@ -110,6 +111,9 @@ class Campaign:
     sms_uncertain: UncertainPolicy = UncertainPolicy.GIVE_UP
     voice_uncertain: UncertainPolicy = UncertainPolicy.GIVE_UP
     email_uncertain: UncertainPolicy = UncertainPolicy.RESEND
+    voice_success: VoiceSuccess = VoiceSuccess.HEARD
+    acknowledge_keys: str = ""
+    """Keys that acknowledge a call. Blank: none, but `1` where success asks for one."""
     sharing: Sharing = Sharing.ALL
     shared_with: frozenset[str] = field(default_factory=frozenset)
     """User names, where sharing is SOME."""
@@ -149,8 +153,13 @@ def media_enabled(campaign: Campaign) -> frozenset[Medium]:
 
 
 def content_changed(old: Campaign, new: Campaign) -> bool:
-    """Tell whether an update changes what is sent or how it is tried: all settings of media but `enabled`."""
-    return _content(old) != _content(new)
+    """Tell whether an update changes what is sent or how it is tried: all settings of media but `enabled`, and when
+    a call has delivered its message."""
+    return _content(old) != _content(new) or _acknowledgement(old) != _acknowledgement(new)
+
+
+def _acknowledgement(campaign: Campaign) -> tuple[VoiceSuccess, str]:
+    return campaign.voice_success, campaign.acknowledge_keys
 
 
 def _content(campaign: Campaign) -> tuple[SmsSettings, VoiceSettings, EmailSettings]:
@@ -178,6 +187,7 @@ def check_campaign(campaign: Campaign, *, allow_private_endpoints: bool = False)
         _check_voice(campaign.voice)
     if campaign.email and campaign.email.enabled:
         _check_email(campaign.email)
+    _check_keys(campaign.acknowledge_keys)
     _check_window(campaign)
     if campaign.progress_endpoint is not None and not is_blank(campaign.progress_endpoint):
         try:
@@ -239,6 +249,11 @@ def _check_voice(voice: VoiceSettings) -> None:
     for name, text in (*names, ("TTSVoiceName", voice.voice_name)):
         if text and not is_one_line(text):
             _refuse(f"{_VOICE}.{name}", "must not hold control characters.")
+
+
+def _check_keys(keys: str) -> None:
+    if not KEYS.issuperset(keys) or len(set(keys)) < len(keys):
+        _refuse("AcknowledgeKeys", "must be keys of a telephone (0 to 9, *, #, A to D), each once.")
 
 
 def _check_email(email: EmailSettings) -> None:

@@ -84,14 +84,22 @@ def decide_receipt(delivered: bool, code: DeliveryCode, tried: Tried, rule: Retr
     )
 
 
-def decide_missing_receipt(tried: Tried, rule: RetryRule) -> Change:
-    """Tell what to do when the carrier took a message and never told what became of it: it is uncertain."""
-    missing = DeliveryCode.SMS_RECEIPT_MISSING
+UNCERTAIN_CODES = frozenset({DeliveryCode.UNCERTAIN, DeliveryCode.SMS_RECEIPT_MISSING})
+"""What late news says where nobody knows what became of an attempt."""
+
+
+def decide_missing_receipt(code: DeliveryCode, tried: Tried, rule: RetryRule) -> Change:
+    """Tell what to do when the carrier took a message and nobody can tell what became of it: it is uncertain.
+
+    `code` is one of UNCERTAIN_CODES. An SMS whose receipt is missing has been waited for long enough and may go again
+    at once; a call may have ended just now, and goes again after the rule's delay.
+    """
     if rule.uncertain is UncertainPolicy.HOLD:
         return Change(Status.WAITING_FOR_RETRY, DeliveryCode.UNCERTAIN_HELD, consumes_attempt=False)
     if rule.uncertain is UncertainPolicy.RESEND and tried.attempts_left > 0:
-        return Change(Status.WAITING_FOR_RETRY, missing, consumes_attempt=False, retry_at=tried.at)
-    return Change(Status.PERMANENT_FAILURE, missing, consumes_attempt=False)
+        wait = 0 if code is DeliveryCode.SMS_RECEIPT_MISSING else rule.delay_after(tried.attempt)
+        return Change(Status.WAITING_FOR_RETRY, code, consumes_attempt=False, retry_at=tried.at + wait)
+    return Change(Status.PERMANENT_FAILURE, code, consumes_attempt=False)
 
 
 def _decide_uncertain(code: DeliveryCode, tried: Tried, rule: RetryRule) -> Change:

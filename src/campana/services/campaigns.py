@@ -143,6 +143,8 @@ def _with_what_soap_cannot_say(new: Campaign, old: Campaign) -> Campaign:
         quiet_to=old.quiet_to,
         sms_uncertain=old.sms_uncertain,
         voice_uncertain=old.voice_uncertain,
+        voice_success=old.voice_success,
+        acknowledge_keys=old.acknowledge_keys,
         email_uncertain=old.email_uncertain,
         sharing=old.sharing,
         shared_with=old.shared_with,

@@ -229,7 +229,9 @@ class LateNews(Protocol):
     """What the engine asks of the database for receipts, bounces and incoming messages."""
 
     async def receipts(self, batch: Sequence[Receipt], rules: Rules, now: int) -> LateAnswer:
-        """Keep late news: apply what can be matched, forward only, and store what cannot for its send to come."""
+        """Keep late news: apply what can be matched, forward only, and store what cannot for its send to come.
+
+        What a receipt tells of a call is kept with the call's attempt, in the same transaction."""
 
     async def settle_early(self, rules: Rules, now: int) -> LateAnswer:
         """Apply the stored receipts whose send has been recorded meanwhile."""

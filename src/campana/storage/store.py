@@ -13,8 +13,10 @@ from typing import Protocol
 
 import msgspec
 
+from campana.domain.call import CallReport
 from campana.domain.campaign import Campaign
 from campana.domain.contact import Admitted, EditPlanner
+from campana.domain.delivery import Medium, Status
 
 
 class StoreUnavailable(Exception):
@@ -209,3 +211,40 @@ class Contacts(Protocol):
 ContactLine = list[str | int | None]
 """A contact as 16 flat values, for speed: guid, then for SMS, voice, email in turn: destination, text, status,
 last error, attempts left. A medium that has no delivery is None, None, 0, 0, 0."""
+
+
+# --- attempts --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRow:
+    """One try of a delivery, with its contact. It names no destination."""
+
+    contact: str
+    """The contact's guid."""
+    medium: Medium
+    attempt: int
+    """1 for the first of this delivery."""
+    at: int
+    """When it was recorded: the carrier had taken the message, or refused it."""
+    route: str
+    """Blank where nobody knows."""
+    status: Status
+    """To which it led the delivery; delivering, as long as more is to be heard of it."""
+    code: int
+    """A LastDeliveryErrorCode."""
+    carrier_code: str | None
+    carrier_text: str | None
+    call: CallReport | None
+    """Voice: what became of the call, once it is over."""
+
+
+class Attempts(Protocol):
+    """Attempts at contacts that are not deleted."""
+
+    def pages(self, campaign: int) -> AsyncIterator[list[AttemptRow]]:
+        """All attempts of a campaign, page by page: by medium, then in the order of adding the contacts, then as they
+        were made."""
+
+    async def of_contact(self, campaign: int, guid: str) -> list[AttemptRow] | None:
+        """A contact's attempts: by medium, then as they were made. None where there is no such contact."""

@@ -260,6 +260,27 @@ attempts = Table(
 """One try of a delivery: the status and code that it led to, and the carrier's own words. `parts_open` counts the
 segments whose receipt is still to come."""
 
+calls = Table(
+    "calls",
+    metadata,
+    Column("delivery", BigInteger, primary_key=True, autoincrement=False),
+    Column("attempt", SmallInteger, primary_key=True, autoincrement=False),
+    Column("began_at", BigInteger, nullable=False),
+    Column("ringing_ms", Integer),
+    Column("answered_at", BigInteger),
+    Column("heard_ms", Integer, nullable=False),
+    Column("plays", SmallInteger, nullable=False),
+    Column("digits", Text, nullable=False),
+    Column("acknowledged", SmallInteger, nullable=False),
+    Column("ended_at", BigInteger, nullable=False),
+    Column("ended_by", Text, nullable=False),
+    Column("sip_status", SmallInteger),
+    Column("q850", SmallInteger),
+    Column("reason", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What became of the call of an attempt, where there was one that is over: a CallReport, column by column."""
+
 handovers = Table(
     "handovers",
     metadata,

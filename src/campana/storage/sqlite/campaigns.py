@@ -17,6 +17,7 @@ from campana.domain.campaign import Campaign, content_changed, media_enabled
 from campana.domain.delivery import Medium
 from campana.storage.compiled import run
 from campana.storage.queries import campaigns as queries
+from campana.storage.sqlite.contents import freeze
 from campana.storage.sqlite.database import Database
 from campana.storage.store import CampaignRow, Conflict
 
@@ -107,7 +108,7 @@ class SqliteCampaigns:
                 **row,
             ).lastrowid
             assert number is not None  # an INSERT of one row has one
-            _freeze(connection, number, 1, kept)
+            freeze(connection, number, 1, kept)
             for medium in Medium:
                 run(
                     connection,
@@ -159,7 +160,7 @@ class SqliteCampaigns:
             revision = old.revision
             if content_changed(old.campaign, new):
                 revision += 1
-                _freeze(connection, number, revision, new)
+                freeze(connection, number, revision, new)
             run(
                 connection,
                 queries.replace,
@@ -185,9 +186,3 @@ class SqliteCampaigns:
         row = self._database.look(lambda connection: self._reader.find_number(connection, number))
         assert row is not None  # rows of campaigns are never removed
         return row
-
-
-def _freeze(connection: sqlite3.Connection, number: int, revision: int, campaign: Campaign) -> None:
-    """Keep what the campaign says under its revision."""
-    body = _encode({"sms": campaign.sms, "voice": campaign.voice, "email": campaign.email}).decode()
-    run(connection, queries.add_content, campaign=number, revision=revision, body=body)

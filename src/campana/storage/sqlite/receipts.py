@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from campana.domain.call import CallReport
 from campana.domain.delivery import Medium, Status, may_move
 from campana.domain.message import IncomingMessage
 from campana.domain.outcome import Change, DeliveryCode, Receipt, ReceiptState
-from campana.domain.retry import RetryRule, Tried, decide_missing_receipt, decide_receipt
+from campana.domain.retry import UNCERTAIN_CODES, RetryRule, Tried, decide_missing_receipt, decide_receipt
 from campana.storage.compiled import run
 from campana.storage.queries import receipts as queries
 from campana.storage.river import Handover, KeptMessage, LateAnswer, Moved, Rules
+from campana.storage.sqlite.attempts import add_calls
 from campana.storage.sqlite.campaigns import CampaignReader
 from campana.storage.sqlite.database import Database
 from campana.storage.sqlite.recording import LateMove, after_deletion, move, pack
@@ -89,6 +91,7 @@ class _Batch:
     standing: dict[tuple[int, int], _Match] = field(default_factory=dict)
     moves: dict[tuple[int, int], LateMove] = field(default_factory=dict)
     ended: set[int] = field(default_factory=set)
+    calls: dict[tuple[int, int], CallReport] = field(default_factory=dict)
     moved: list[Moved] = field(default_factory=list)
     of_lane: dict[int, tuple[RetryRule, bool]] = field(default_factory=dict)
     """The rule of a lane, and whether its campaign is deleted, by the upper bits of its deliveries' ids."""
@@ -149,9 +152,9 @@ class SqliteReceipts:
 
     async def missing(self, handover: Handover, rules: Rules, now: int) -> LateAnswer:
         """It is uncertain and goes by the rule."""
-        news = Receipt(
-            handover.route, ReceiptState.FAILED, DeliveryCode.SMS_RECEIPT_MISSING, now, (handover.carrier_id,)
-        )
+        is_sms = medium_of(handover.delivery) is Medium.SMS
+        code = DeliveryCode.SMS_RECEIPT_MISSING if is_sms else DeliveryCode.UNCERTAIN
+        news = Receipt(handover.route, ReceiptState.FAILED, code, now, (handover.carrier_id,))
 
         def work(connection: sqlite3.Connection) -> LateAnswer:
             batch = [news]
@@ -209,11 +212,15 @@ class SqliteReceipts:
                 continue
             if match.handover:
                 batch.ended.add(match.handover)
+            if receipt.call is not None:
+                batch.calls[match.delivery, match.attempt] = receipt.call
             # A later receipt of this batch must see what an earlier one did.
             standing = batch.standing.setdefault((match.delivery, match.attempt), match)
             if standing.tries == match.attempt and standing.parts_open != A_SEGMENT_FAILED:
                 self._judge(connection, receipt, standing, batch)
         move(connection, list(batch.moves.values()))
+        if batch.calls:
+            add_calls(connection, batch.calls)
         if batch.ended:
             connection.execute(_DROP_HANDOVERS, {"ids": pack(sorted(batch.ended))})
         return batch.moved
@@ -247,8 +254,8 @@ class SqliteReceipts:
         if receipt.bounce:
             delivered = receipt.state is ReceiptState.DELIVERED
             return Change(Status.SUCCESS if delivered else Status.PERMANENT_FAILURE, receipt.code, False)
-        if receipt.code is DeliveryCode.SMS_RECEIPT_MISSING:
-            change = decide_missing_receipt(tried, rule)
+        if receipt.code in UNCERTAIN_CODES:
+            change = decide_missing_receipt(receipt.code, tried, rule)
         else:
             change = decide_receipt(receipt.state is ReceiptState.DELIVERED, receipt.code, tried, rule)
         return after_deletion(change, deleted)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from campana.domain.campaign import EmailSettings, SmsSettings, VoiceSettings
 from campana.domain.delivery import Medium, Status
 from campana.domain.message import Content
 from campana.domain.outcome import DeliveryCode
@@ -32,6 +31,7 @@ from campana.storage.river import (
     Waiting,
 )
 from campana.storage.sqlite.campaigns import CampaignReader
+from campana.storage.sqlite.contents import content_of
 from campana.storage.sqlite.database import Database
 from campana.storage.sqlite.recording import after_deletion, pack, record
 from campana.storage.tables import NEVER, delivery_id, number_of
@@ -145,17 +145,6 @@ _decode_ids = msgspec.json.Decoder(list[int]).decode
 _decode_stranded = msgspec.json.Decoder(list[tuple[int, int, int]]).decode
 
 
-class _Body(msgspec.Struct):
-    """The frozen content of a revision."""
-
-    sms: SmsSettings | None
-    voice: VoiceSettings | None
-    email: EmailSettings | None
-
-
-_decode_body = msgspec.json.Decoder(_Body).decode
-
-
 @dataclass(frozen=True, slots=True)
 class _Span:
     """The deliveries of a chunk: a run of ids, or a list as JSON."""
@@ -262,7 +251,7 @@ class SqliteRiver:
         row = self._database.look(
             lambda connection: run(connection, queries.content, campaign=campaign, revision=revision).fetchone()
         )
-        return _content_of(_decode_body(row[0]), medium, row[1]) if row else None
+        return content_of(row[0], medium, row[1]) if row else None
 
     async def oldest_due(self, now: int) -> dict[Medium, int]:
         """For each medium the moment since which its oldest claimable chunk waits."""
@@ -463,14 +452,3 @@ def _sweep_deleted(connection: sqlite3.Connection) -> bool:
     for statement in (queries.drop_lane, queries.drop_due, queries.drop_chunks):
         run(connection, statement, campaign=campaign, medium=medium)
     return True
-
-
-def _content_of(body: _Body, medium: Medium, guid: str) -> Content | None:
-    if medium is Medium.SMS and body.sms:
-        return Content(medium, body.sms.from_number or "", body.sms.text or "", campaign=guid)
-    if medium is Medium.EMAIL and body.email:
-        email = body.email
-        return Content(medium, email.from_address or "", email.html or "", email.subject or "", guid)
-    if medium is Medium.VOICE and body.voice:
-        return Content(medium, body.voice.calling_number or "", body.voice.text or "", campaign=guid)
-    return None

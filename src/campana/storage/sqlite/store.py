@@ -10,6 +10,7 @@ from pathlib import Path
 
 from campana.storage.migrate import upgrade
 from campana.storage.sqlite.accounts import SqliteAccounts
+from campana.storage.sqlite.attempts import SqliteAttempts
 from campana.storage.sqlite.campaigns import SqliteCampaigns
 from campana.storage.sqlite.contacts import SqliteContacts
 from campana.storage.sqlite.database import Database
@@ -27,6 +28,7 @@ class SqliteStore:
         self.sessions = SqliteSessions(database)
         self.campaigns = SqliteCampaigns(database)
         self.contacts = SqliteContacts(database)
+        self.attempts = SqliteAttempts(database)
         self.river = SqliteRiver(database)
         self.receipts = SqliteReceipts(database)
 

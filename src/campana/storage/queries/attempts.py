@@ -1,0 +1,46 @@
+"""Owns the portable statements on attempts.
+
+Must not be run here: a store compiles them for its database.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import and_, bindparam, or_, select
+
+from campana.storage.tables import CONTACT_BITS, MEDIUM_BITS, attempts, calls, contacts
+
+# A contact's id in its delivery's: the medium between campaign and running number is left out.
+_contact = (
+    attempts.c.delivery.op(">>")(CONTACT_BITS + MEDIUM_BITS)
+    .op("<<")(CONTACT_BITS)
+    .op("|")(attempts.c.delivery.op("&")((1 << CONTACT_BITS) - 1))
+)
+page = (
+    select(
+        contacts.c.guid,
+        attempts,
+        calls.c.began_at,
+        calls.c.ended_at,
+        calls.c.ringing_ms,
+        calls.c.answered_at,
+        calls.c.heard_ms,
+        calls.c.plays,
+        calls.c.digits,
+        calls.c.acknowledged,
+        calls.c.ended_by,
+        calls.c.sip_status,
+        calls.c.q850,
+        calls.c.reason,
+    )
+    .join_from(attempts, contacts, contacts.c.id == _contact)
+    .outerjoin(calls, and_(calls.c.delivery == attempts.c.delivery, calls.c.attempt == attempts.c.attempt))
+    .where(
+        attempts.c.delivery >= bindparam("after"),
+        attempts.c.delivery <= bindparam("upto"),
+        or_(attempts.c.delivery > bindparam("after"), attempts.c.attempt > bindparam("after_attempt")),
+        contacts.c.deleted_at.is_(None),
+    )
+    .order_by(attempts.c.delivery, attempts.c.attempt)
+    .limit(bindparam("most"))
+)
+"""Attempts that come after one of them, up to a delivery."""

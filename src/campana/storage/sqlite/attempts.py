@@ -1,0 +1,130 @@
+"""Owns attempts as they are read on SQLite, and how what became of a call is written.
+
+Must not know what a call's end does to its delivery.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
+from typing import Any
+
+from campana.domain.call import CallReport, HungUpBy
+from campana.domain.delivery import Medium, Status
+from campana.storage.compiled import run
+from campana.storage.queries import attempts as queries
+from campana.storage.queries import contacts as contact_queries
+from campana.storage.sqlite.database import Database
+from campana.storage.sqlite.recording import pack
+from campana.storage.store import AttemptRow
+from campana.storage.tables import CONTACT_BITS, delivery_id, medium_of, number_of
+
+PAGE = 1_000
+"""Attempts in one page."""
+
+# Dialect twin: a batch as one JSON text.
+_ADD_CALLS = """
+INSERT INTO calls (delivery, attempt, began_at, ended_at, ringing_ms, answered_at, heard_ms, plays, digits,
+  acknowledged, ended_by, sip_status, q850, reason)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8,
+  value->>9, value->>10, value->>11, value->>12, value->>13
+FROM json_each(:rows) WHERE true
+ON CONFLICT DO NOTHING
+"""
+
+
+def add_calls(connection: sqlite3.Connection, calls: Mapping[tuple[int, int], CallReport]) -> None:
+    """Write what became of calls, by delivery and attempt."""
+    rows = [
+        (
+            delivery,
+            attempt,
+            call.began_at,
+            call.ended_at,
+            call.ringing_ms,
+            call.answered_at,
+            call.heard_ms,
+            call.plays,
+            call.digits,
+            int(call.acknowledged),
+            call.ended_by.value,
+            call.sip_status,
+            call.q850,
+            call.reason,
+        )
+        for (delivery, attempt), call in calls.items()
+    ]
+    connection.execute(_ADD_CALLS, {"rows": pack(rows)})
+
+
+class SqliteAttempts:
+    """Attempts; see the contract in storage/store.py."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def pages(self, campaign: int) -> AsyncIterator[list[AttemptRow]]:
+        """All attempts of a campaign, page by page."""
+        after, attempt = delivery_id(campaign, min(Medium), 0), 0
+        upto = delivery_id(campaign, max(Medium), (1 << CONTACT_BITS) - 1)
+        while True:
+            read = partial(_page, after=after, after_attempt=attempt, upto=upto)
+            rows = await self._database.read(read)
+            if not rows:
+                return
+            after, attempt = rows[-1][1:3]
+            yield [_attempt(row) for row in rows]
+
+    async def of_contact(self, campaign: int, guid: str) -> list[AttemptRow] | None:
+        """A contact's attempts; None where there is no such contact."""
+
+        def read(connection: sqlite3.Connection) -> list[AttemptRow] | None:
+            found = run(connection, contact_queries.find, campaign=campaign, guid=guid).fetchone()
+            if found is None:
+                return None
+            ids = [delivery_id(campaign, medium, number_of(found[0])) for medium in Medium]
+            return [_attempt(row) for one in ids for row in _page(connection, after=one, after_attempt=0, upto=one)]
+
+        return await self._database.read(read)
+
+
+def _page(connection: sqlite3.Connection, *, after: int, after_attempt: int, upto: int) -> list[tuple[Any, ...]]:
+    """Attempts that come after one, up to a delivery."""
+    where = {"after": after, "after_attempt": after_attempt, "upto": upto}
+    return run(connection, queries.page, most=PAGE, **where).fetchall()
+
+
+def _attempt(row: tuple[Any, ...]) -> AttemptRow:
+    guid, delivery, attempt, at, route, status, code, _, carrier_code, carrier_text, *call = row
+    return AttemptRow(
+        contact=guid,
+        medium=medium_of(delivery),
+        attempt=attempt,
+        at=at,
+        route=route,
+        status=Status(status),
+        code=code,
+        carrier_code=carrier_code,
+        carrier_text=carrier_text,
+        call=None if call[0] is None else _call(call),
+    )
+
+
+def _call(columns: list[Any]) -> CallReport:
+    began_at, ended_at, ringing_ms, answered_at, heard_ms, plays, digits, acknowledged, ended_by, *words = columns
+    sip_status, q850, reason = words
+    return CallReport(
+        began_at=began_at,
+        ended_at=ended_at,
+        ringing_ms=ringing_ms,
+        answered_at=answered_at,
+        heard_ms=heard_ms,
+        plays=plays,
+        digits=digits,
+        acknowledged=bool(acknowledged),
+        ended_by=HungUpBy(ended_by),
+        sip_status=sip_status,
+        q850=q850,
+        reason=reason,
+    )

@@ -1,0 +1,63 @@
+"""Owns what a campaign says, frozen by revision: how it is written down and read again.
+
+Must not know when a revision is made, nor how what it says is sent.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+import msgspec
+
+from campana.domain.call import CallPlan, VoiceSuccess
+from campana.domain.campaign import Campaign, EmailSettings, SmsSettings, VoiceSettings
+from campana.domain.delivery import Medium
+from campana.domain.message import Content
+from campana.storage.compiled import run
+from campana.storage.queries import campaigns as queries
+
+
+class _Body(msgspec.Struct):
+    """The frozen content of a revision. What has a default was not written by earlier versions."""
+
+    sms: SmsSettings | None
+    voice: VoiceSettings | None
+    email: EmailSettings | None
+    voice_success: VoiceSuccess = VoiceSuccess.HEARD
+    acknowledge_keys: str = ""
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(_Body).decode
+
+
+def freeze(connection: sqlite3.Connection, number: int, revision: int, campaign: Campaign) -> None:
+    """Keep what the campaign says under its revision."""
+    body = _Body(campaign.sms, campaign.voice, campaign.email, campaign.voice_success, campaign.acknowledge_keys)
+    run(connection, queries.add_content, campaign=number, revision=revision, body=_encode(body).decode())
+
+
+def content_of(body: str, medium: Medium, guid: str) -> Content | None:
+    """What a frozen body says on a medium, for a campaign with this guid; None where it says nothing there."""
+    says = _decode(body)
+    if medium is Medium.SMS and says.sms:
+        return Content(medium, says.sms.from_number or "", says.sms.text or "", campaign=guid)
+    if medium is Medium.EMAIL and says.email:
+        email = says.email
+        return Content(medium, email.from_address or "", email.html or "", email.subject or "", guid)
+    if medium is Medium.VOICE and says.voice:
+        voice = says.voice
+        plan = _call_plan(says, voice)
+        return Content(medium, voice.calling_number or "", voice.text or "", campaign=guid, call=plan)
+    return None
+
+
+def _call_plan(says: _Body, voice: VoiceSettings) -> CallPlan:
+    return CallPlan(
+        dial_ms=voice.dial_timeout_ms,
+        plays=voice.max_plays,
+        calling_name=voice.calling_name or "",
+        voice=voice.voice_name or "",
+        success=says.voice_success,
+        acknowledge_keys=says.acknowledge_keys,
+    )
