@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from campana.bus.contract import Hint, News
 from campana.bus.local import LocalBus
+from campana.channels.contract import Route
 from campana.channels.email.settings import EmailRouteSettings
 from campana.channels.registry import CHANNELS
 from campana.channels.settings import RouteSettings
@@ -168,13 +169,17 @@ class River:
         sms: str | None = None,
         email: str | None = None,
         *,
+        voice: str | None = None,
         text: str | None = None,
         attempts: int = 0,
         account: str = "acme",
     ) -> str:
         """Add a contact through the services; its id."""
-        media = [one and Communication(destination=one, text=text, attempts_left=attempts) for one in (sms, email)]
-        contact = Contact("", campaign.guid, sms=media[0] or None, email=media[1] or None)
+        media = [
+            Communication(destination=one, text=text, attempts_left=attempts) if one else None
+            for one in (sms, voice, email)
+        ]
+        contact = Contact("", campaign.guid, sms=media[0], voice=media[1], email=media[2])
         return await self.services.contacts.add(await self.user(account), contact)
 
     async def fill(
@@ -262,10 +267,12 @@ async def flowing(
     clock: MovedClock | None = None,
     stop_budget: float = 5.0,
     seen_as: Callable[[SqliteStore], Any] = lambda store: store,
+    built: Sequence[tuple[Route, RouteSettings]] = (),
     services: ServiceOptions | None = None,
     **options: Any,
 ) -> AsyncIterator[River]:
-    """Open a store in `folder` and let the river flow over `routes`; `options` are EngineOptions.
+    """Open a store in `folder` and let the river flow over `routes`, and those that are `built` already; `options`
+    are EngineOptions.
 
     The engine uses what `seen_as` makes of the store, the services the store itself.
     """
@@ -273,9 +280,9 @@ async def flowing(
     loop, committed = asyncio.get_running_loop(), asyncio.Event()
     store = await SqliteStore.open(folder / "campana.db", lambda _: loop.call_soon_threadsafe(committed.set))
     house = build_services(store, bus, clock, replace(services or ServiceOptions(), hashing_cost=CHEAP), metrics)
-    built = [(CHANNELS[one.channel].build(one, clock), one) for one in routes]
+    ways = [(CHANNELS[one.channel].build(one, clock), one) for one in routes] + list(built)
     values = {"owner": f"test-{time.monotonic_ns()}", "exclusive": True, "retry_delays": (100,)}
-    engine = Engine(seen_as(store), built, bus, EngineOptions(**(values | options)), Tools(clock, metrics))
+    engine = Engine(seen_as(store), ways, bus, EngineOptions(**(values | options)), Tools(clock, metrics))
     await engine.start()
     try:
         yield River(store, house, engine, bus, clock, metrics, committed)

@@ -8,6 +8,7 @@ from typing import Any
 
 from campana.channels.contract import Composer, Health, Inbound, Parcel, Permit, Result, RouteReport, RouteState
 from campana.channels.settings import RouteSettings
+from campana.channels.voice.settings import VoiceRouteSettings
 from campana.domain.campaign import Campaign, EmailSettings, SmsSettings
 from campana.domain.delivery import Medium
 from campana.domain.message import Content
@@ -172,10 +173,11 @@ class StandingRoute:
 
 
 def ways(*routes: tuple[StandingRoute, dict[str, Any]]) -> Ways:
-    """Routes with what is set of each."""
-    return Ways(
-        [
-            (route, RouteSettings(name=route.name, channel=route.medium.name.lower(), url="x://y", **changes))
-            for route, changes in routes
-        ]
-    )
+    """Routes with what is set of each; those of voice have lines."""
+    return Ways([(route, _settings(route, changes)) for route, changes in routes])
+
+
+def _settings(route: StandingRoute, changes: dict[str, Any]) -> RouteSettings:
+    if route.medium is Medium.VOICE:
+        return VoiceRouteSettings(name=route.name, url="sip:127.0.0.1:5060", **changes)
+    return RouteSettings(name=route.name, channel=route.medium.name.lower(), url="x://y", **changes)

@@ -98,10 +98,10 @@ def test_the_first_that_fits_and_is_up(
         ([{"rate": 5, "destinations": ["+44"], "accounts": ["other"]}], None),
     ],
 )
-def test_the_best_rate_of_an_account(routes: list[dict[str, Any]], expected: float | None) -> None:
+def test_the_rate_of_an_account_s_fastest_route(routes: list[dict[str, Any]], expected: float | None) -> None:
     mail = (StandingRoute("mail", EMAIL), {"rate": 1_000})
     all_ways = ways(mail, *((StandingRoute(f"r{place}"), changes) for place, changes in enumerate(routes)))
-    assert all_ways.best_rate(SMS, "acme") == expected
+    assert all_ways.rate_of_a_lease(SMS, "acme", 1) == expected
 
 
 # --- grants ------------------------------------------------------------------------------------------------------

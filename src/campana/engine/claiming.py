@@ -130,12 +130,15 @@ class Claimer:
         return tuple(
             medium
             for medium in Medium
-            if running.count(medium) < self._options.leases_per_route * sum(way.is_up for way in self._ways.of(medium))
+            if running.count(medium) < sum(self._most(way) for way in self._ways.of(medium) if way.is_up)
         )
+
+    def _most(self, way: Way) -> int:
+        return way.most_leases(self._options.leases_per_route)
 
     def _full_lanes(self) -> list[tuple[int, int]]:
         """Lanes all of whose routes have as many leases as they may have."""
-        full = {way.name for way in self._ways.all if way.leases >= self._options.leases_per_route}
+        full = {way.name for way in self._ways.all if way.leases >= self._most(way)}
         if not full:
             return []
         return [(campaign, int(medium)) for (campaign, medium), names in self._used.items() if names <= full]

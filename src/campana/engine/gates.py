@@ -68,6 +68,14 @@ class Gate:
         except TimeoutError:
             pass
 
+    async def wait_for(self, happening: asyncio.Future[None], seconds: float) -> None:
+        """Wait until something has happened, for a while at most, less where the gate shuts meanwhile."""
+        waiting = asyncio.ensure_future(self.wait(seconds))
+        try:
+            await asyncio.wait({waiting, happening}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+
 
 @dataclass(slots=True)
 class Passage:

@@ -30,6 +30,7 @@ class EngineOptions:
     waits long behind them."""
     flush_size: int = 100
     leases_per_route: int = 6
+    """Of a route without lines; see Way.most_leases."""
     waiting_chunks: int = 2
     """Chunks of one lane that may wait for a worker: more would only make others wait."""
     rescan_ms: int = 30_000

@@ -152,10 +152,9 @@ class Planner:
 
     def _cut(self, lane: Lane, row: CampaignRow, opening: Opening) -> Cut:
         limit = self._options.chunk_size
-        rate = self._ways.best_rate(lane.medium, row.account_id)
+        rate = self._ways.rate_of_a_lease(lane.medium, row.account_id, self._options.leases_per_route)
         if rate is not None:
-            work = rate * self._options.chunk_ms / 1_000
-            limit = max(1, min(limit, int(work / self._options.leases_per_route)))
+            limit = max(1, min(limit, int(rate * self._options.chunk_ms / 1_000)))
         turn = max(self._served_turn, self._last_turn.get(lane.account, 0)) + limit
         self._last_turn[lane.account] = turn
         return Cut(lane.campaign, lane.medium, limit, turn, opening.opens_at, opening.closes_at)

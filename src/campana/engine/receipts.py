@@ -6,7 +6,7 @@ Must not know a carrier's spelling. It takes receipts; the deliveries they belon
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 import structlog
 
@@ -15,9 +15,10 @@ from campana.domain.message import IncomingMessage
 from campana.domain.moment import DAY, SECOND, Clock
 from campana.domain.outcome import Receipt, ReceiptState
 from campana.engine.limits import Way, Ways
+from campana.engine.lines import Lines
 from campana.storage.river import Handover, LateAnswer, LateNews, River, Rules
 from campana.storage.store import StoreUnavailable
-from campana.storage.tables import campaign_of, medium_of
+from campana.storage.tables import NEVER, campaign_of, medium_of
 from campana.telemetry import Metrics
 
 log = structlog.get_logger(__name__)
@@ -46,12 +47,15 @@ class Mailroom:
         self._early = asyncio.Event()
         # A process that died may have left some.
         self._early.set()
-        self.goes_again: Callable[[int, int], None] = lambda campaign, at: None
+        self.lines: Mapping[str, Lines] = {}
+        """Of the routes whose messages are calls, by the route's name."""
 
     async def receipts(self, batch: Sequence[Receipt]) -> None:
         """Keep late news. On return it is durable, matched or not."""
         for receipt in batch:
             self._metrics.receipts.add(receipt.route, receipt.state.value)
+            if self.lines and receipt.state is not ReceiptState.INTERIM:
+                self.ended(receipt.route, receipt.carrier_ids)
         self.tell(await self._keep(batch))
 
     async def message(self, message: IncomingMessage) -> None:
@@ -66,6 +70,13 @@ class Mailroom:
     def route_changed(self, name: str) -> None:
         """A route went up or down."""
         self._bus.tell(Hint(News.ROUTE))
+
+    def ended(self, route: str, carrier_ids: Sequence[str]) -> None:
+        """What a carrier had under this id has ended: where it was a call, its line is free."""
+        lines = self.lines.get(route)
+        if lines is not None:
+            for carrier_id in carrier_ids:
+                lines.over(carrier_id)
 
     def tell(self, answer: LateAnswer) -> None:
         """Count what moved, and have the planner know what goes again."""
@@ -83,7 +94,7 @@ class Mailroom:
             self._early.clear()
             for delay in EARLY_DELAYS:
                 await asyncio.sleep(delay)
-                if not await self._settle():
+                if not await self.settle():
                     break
             else:
                 await self._settle_slowly()
@@ -96,9 +107,9 @@ class Mailroom:
                 async with asyncio.timeout(EARLY_DELAYS[-1]):
                     await self._early.wait()
             except TimeoutError:
-                left = await self._settle()
+                left = await self.settle()
 
-    async def _settle(self) -> bool:
+    async def settle(self) -> bool:
         """Try what is kept; tell whether any of it is left (where the store cannot tell, it is)."""
         now = self._clock()
         try:
@@ -136,7 +147,7 @@ class Asker:
             try:
                 gone = await self._gone() if gone is None else gone
                 for name in gone:
-                    await self._give_up(name, rules)
+                    await self._give_up(name, rules, self._clock() - GONE_KEPT_MS)
             except StoreUnavailable as error:
                 log.warning("receipts.store_unavailable", reason=str(error))
             for way in self._ways.all:
@@ -168,7 +179,17 @@ class Asker:
         elif receipt is not None and not self._is_hopeless(handover, now, wait_ms):
             await self._news.postpone(handover, now)
         else:
-            self._mailroom.tell(await self._news.missing(handover, rules, now))
+            await self._miss(handover, rules, now)
+
+    async def settle_dead_calls(self, rules: Rules) -> None:
+        """At the start, where no other process can be alive: the calls of a dead one ended with it, nobody knows how.
+
+        Raises StoreUnavailable.
+        """
+        # Of some it is known: their ends came before they were recorded.
+        await self._mailroom.settle()
+        for route in self._ways.lines:
+            await self._give_up(route, rules, NEVER)
 
     async def _gone(self) -> list[str]:
         """Routes of which receipts are waited for though they are not configured any more."""
@@ -177,12 +198,15 @@ class Asker:
             log.warning("receipts.routes_gone", routes=gone)
         return gone
 
-    async def _give_up(self, route: str, rules: Rules) -> None:
-        """Nobody can be asked about the messages of a route that is gone."""
+    async def _give_up(self, route: str, rules: Rules, before: int) -> None:
+        """Nobody can be asked about the messages that a route took before that instant."""
         now = self._clock()
-        while overdue := await self._news.overdue(route, now - GONE_KEPT_MS, OVERDUE_AT_ONCE):
-            for answer in await asyncio.gather(*(self._news.missing(one, rules, now) for one in overdue)):
-                self._mailroom.tell(answer)
+        while overdue := await self._news.overdue(route, before, OVERDUE_AT_ONCE):
+            await asyncio.gather(*(self._miss(one, rules, now) for one in overdue))
+
+    async def _miss(self, handover: Handover, rules: Rules, now: int) -> None:
+        self._mailroom.tell(await self._news.missing(handover, rules, now))
+        self._mailroom.ended(handover.route, (handover.carrier_id,))
 
     def _is_hopeless(self, handover: Handover, now: int, wait_ms: int) -> bool:
         return now - handover.first_at > STILL_AT_IT * wait_ms

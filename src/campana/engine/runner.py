@@ -82,6 +82,7 @@ class Engine:
         self._sender = Sender(store.river, self._gates, self._ways, options, clock)
         self._sweeper = Sweeper(store.river, self._rule, options, tools.metrics, clock)
         self.mailroom = Mailroom(store.receipts, self._rule, bus, tools.metrics, clock)
+        self.mailroom.lines = self._ways.lines
         self._asker = Asker(store.river, store.receipts, self._ways, self.mailroom, clock)
         self._notices = Notices(self._claimer.used, self._claimer.stranded, self._given_back, self._planner.remind)
         self._tasks: list[asyncio.Task[None]] = []
@@ -92,6 +93,7 @@ class Engine:
         """Clear up after a dead process, start the routes, then let the river flow."""
         if self._options.exclusive:
             self._goes_again(await self._sweeper.take_over())
+            await self._asker.settle_dead_calls(self._rule)
         for way in self._ways.all:
             await way.route.start(self.mailroom)
         self._spawn("planning", lambda: self._planner.run(self._claimer.ring))

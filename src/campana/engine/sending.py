@@ -175,6 +175,7 @@ class Sender:
                 withdrawn = await self._step(course, portion)
                 leaving = [one for one in portion if one.id not in withdrawn]
                 verdicts = await self._send(course, leaving, grant.permit, metrics)
+                grant.hold(verdicts.judged)
             finally:
                 grant.close()
             course.judged = verdicts.judged
