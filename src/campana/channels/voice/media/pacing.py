@@ -9,7 +9,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 PHASES: Final = 4
 """Beats in a frame: streams are spread over them, so that the packets of a frame do not leave all at once."""
@@ -32,6 +32,13 @@ class Lateness(NamedTuple):
     most: float
 
 
+class Timers(Protocol):
+    """What is needed of a loop."""
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        """Call back after so many seconds."""
+
+
 class Pacer:
     """A beat for as long as somebody needs it. `beat` is called with the number of each; the numbers tell the time.
 
@@ -39,26 +46,29 @@ class Pacer:
     or stop the beat.
     """
 
-    def __init__(self, beat: Callable[[int], None], skipped: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        beat: Callable[[int], None],
+        skipped: Callable[[], None],
+        timers: Timers,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._beat = beat
         self._skipped = skipped
-        self._loop = asyncio.get_running_loop()
+        self._timers = timers
+        # Not the loop's own time: that may be old, or count milliseconds only.
+        self._clock = clock
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._late: list[float] = []
         self.number = 0
         """Of the beat that comes next."""
 
-    @property
-    def running(self) -> bool:
-        """Whether it beats."""
-        return self._timer is not None
-
     def start(self) -> None:
         """Beat from now on."""
         if self._timer is None:
-            self._due = time.monotonic() + BEAT
-            self._timer = self._loop.call_later(BEAT, self._wake)
+            self._due = self._clock() + BEAT
+            self._timer = self._timers.call_later(BEAT, self._wake)
 
     def stop(self) -> None:
         """Beat no more; the numbers go on from here at the next start."""
@@ -74,8 +84,7 @@ class Pacer:
         return Lateness(late[math.ceil(len(late) * 0.99) - 1] * 1_000, late[-1] * 1_000)
 
     def _wake(self) -> None:
-        # The loop's own time may be old, or count milliseconds only: deadlines are kept by the clock itself.
-        now = time.monotonic()
+        now = self._clock()
         if now - self._due > LATEST:
             self._skip(now)
         try:
@@ -83,9 +92,9 @@ class Pacer:
                 number, due = self.number, self._due
                 self.number, self._due = number + 1, due + BEAT
                 self._beat(number)
-                self._note(time.monotonic() - due)
+                self._note(self._clock() - due)
         finally:
-            self._timer = self._loop.call_later(max(0.0, self._due - time.monotonic()), self._wake)
+            self._timer = self._timers.call_later(max(0.0, self._due - self._clock()), self._wake)
 
     def _skip(self, now: float) -> None:
         frames = int((now - self._due) / (PHASES * BEAT))

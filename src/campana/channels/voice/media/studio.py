@@ -5,6 +5,8 @@ Must not know calls: whoever opens a stream says where it goes and what it plays
 
 from __future__ import annotations
 
+import asyncio
+import secrets
 import select
 import socket
 from contextlib import suppress
@@ -49,7 +51,7 @@ class Studio:
         self._public_address = public_address
         self._symmetric = symmetric
         self._clips = Clips()
-        self._pacer = Pacer(self._beat, self._skipped)
+        self._pacer = Pacer(self.beat, self._skipped, asyncio.get_running_loop())
         self._phases: list[list[Stream]] = [[] for _ in range(PHASES)]
         self._reports: list[list[Stream]] = [[] for _ in range(_REPORT_BEATS)]
         self._open: set[Stream] = set()
@@ -104,8 +106,10 @@ class Studio:
         self._rtcp[control.fileno()] = control
         self._poll.register(rtp, select.EPOLLIN)
         self._poll.register(control, select.EPOLLIN)
-        # The first report leaves after half the time (RFC 3550, section 6.2).
-        stream.reporting = self._reports[(self.number + _REPORT_BEATS // 2) % _REPORT_BEATS]
+        # The first report leaves after half the time, more or less (RFC 3550, section 6.3.1), so that calls answered
+        # at once do not report at once ever after.
+        first = _REPORT_BEATS // 4 + secrets.randbelow(_REPORT_BEATS // 2)
+        stream.reporting = self._reports[(self.number + first) % _REPORT_BEATS]
         stream.reporting.append(stream)
         self._pacer.start()
 
@@ -136,7 +140,8 @@ class Studio:
 
     # --- the beat ------------------------------------------------------------------------------------------------
 
-    def _beat(self, number: int) -> None:
+    def beat(self, number: int) -> None:
+        """Called by the pacer every 5 ms: send a quarter of the packets, and read what has come."""
         self._send(number)
         for stream in self._reports[number % _REPORT_BEATS]:
             stream.report()
