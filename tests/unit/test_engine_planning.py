@@ -11,6 +11,8 @@ import pytest
 from engine_kit import START, Bed, HandClock, Shelf, Silt, StandingRoute, campaign_row, options, ways
 
 from campana.bus.contract import Hint, News
+from campana.domain.campaign import VoiceSettings
+from campana.domain.delivery import Medium
 from campana.domain.moment import DAY, MINUTE
 from campana.engine.gates import Gates
 from campana.engine.limits import Ways
@@ -143,6 +145,22 @@ async def test_turns_outlive_a_restart() -> None:
 @pytest.mark.parametrize(("rate", "expected"), [(None, 500), (1_000, 500), (300, 500), (60, 100), (6, 10), (0.05, 1)])
 async def test_what_a_route_carries_is_no_more_than_seconds_of_its_work(rate: float | None, expected: int) -> None:
     works = Works([campaign_row()], [Silt(1, 1, fresh=10_000)], ways((StandingRoute("one"), {"rate": rate})))
+    await works.plan()
+    assert works.bed.cuts[0].limit == expected
+
+
+VOICE = VoiceSettings(True, 30_000, None, None, "Hello", None, 1, 3, 15)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [({"calls": 30}, 1), ({"calls": 1}, 1), ({"calls": 2_000, "rate": 50}, 8), ({"calls": 2_000, "rate": 1}, 1)],
+)
+async def test_of_calls_too(settings: dict[str, Any], expected: int) -> None:
+    """A line is busy for some 20 seconds; all leases of a route together hold what it does in 10."""
+    lane = Silt(1, 1, fresh=10_000, medium=Medium.VOICE)
+    trunk = ways((StandingRoute("trunk", Medium.VOICE), settings))
+    works = Works([campaign_row(voice=VOICE)], [lane], trunk)
     await works.plan()
     assert works.bed.cuts[0].limit == expected
 

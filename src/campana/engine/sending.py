@@ -146,7 +146,7 @@ class Sender:
         if way is None:
             no_route: list[Result] = [RefusedForNow(DeliveryCode.NO_ROUTE) for _ in lease.deliveries]
             verdicts = judge(lease.deliveries, no_route, "", rule, self._clock())
-            self._count(lease, verdicts.judged, metrics, notices)
+            self._count(lease, verdicts.judged, metrics)
             await self._release(lease, verdicts.judged, 0, notices)
             return
         notices.lane_uses(lease.campaign, lease.medium, way)
@@ -165,30 +165,31 @@ class Sender:
         while done < len(lease.deliveries):
             if course.judged and way.makes_wait(self._clock()):
                 # What is known stays unwritten no longer than writing takes.
-                await self._step(course, ())
+                await self._step(course, (), notices)
             wanted = min(self._options.flush_size, len(lease.deliveries) - done)
             grant = await way.grant(wanted, course.passage, self._clock)
             if grant is None:
                 return
             portion = lease.deliveries[done : done + grant.count]
             try:
-                withdrawn = await self._step(course, portion)
+                withdrawn = await self._step(course, portion, notices)
                 leaving = [one for one in portion if one.id not in withdrawn]
                 verdicts = await self._send(course, leaving, grant.permit, metrics)
                 grant.hold(verdicts.judged)
             finally:
                 grant.close()
             course.judged = verdicts.judged
-            self._count(lease, verdicts.judged, metrics, notices)
+            self._count(lease, verdicts.judged, metrics)
             done += len(portion)
             if verdicts.never_left:
                 course.waits_ms = self._after(way, verdicts.never_left)
                 return
 
-    async def _step(self, course: _Course, upcoming: Sequence[ClaimedDelivery]) -> frozenset[int]:
+    async def _step(self, course: _Course, upcoming: Sequence[ClaimedDelivery], notices: Notices) -> frozenset[int]:
         """Record what is judged and move the mark; tell what of the upcoming must not leave after all."""
         step = Step(course.lease, course.judged, [delivery.id for delivery in upcoming], self._clock())
         withdrawn = await self._persist(partial(self._river.step, step))
+        _tell(step, notices)
         course.judged = []
         return withdrawn
 
@@ -213,19 +214,19 @@ class Sender:
             return 0
         return ROUTE_DOWN_MS
 
-    def _count(self, lease: Lease, judged: Sequence[Judged], metrics: Metrics, notices: Notices) -> None:
+    def _count(self, lease: Lease, judged: Sequence[Judged], metrics: Metrics) -> None:
         counts: dict[int, int] = {}
         for one in judged:
             counts[one.change.code] = counts.get(one.change.code, 0) + 1
-            if one.change.retry_at is not None:
-                notices.goes_again(lease.campaign, one.change.retry_at)
         for code, count in counts.items():
             metrics.outcomes.add(lease.medium, int(code), by=count)
 
     async def _release(self, lease: Lease, judged: Sequence[Judged], waits_ms: int, notices: Notices) -> None:
         opens_at = self._clock() + waits_ms if waits_ms else 0
         step = Step(lease, judged, (), self._clock())
-        if await self._persist(partial(self._river.release, step, opens_at)):
+        waits_again = await self._persist(partial(self._river.release, step, opens_at))
+        _tell(step, notices)
+        if waits_again:
             notices.given_back(lease.campaign, opens_at)
 
     async def _persist(self, write: Callable[[], Awaitable[T]]) -> T:
@@ -238,3 +239,10 @@ class Sender:
                 log.warning("recording.store_unavailable", reason=str(error))
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def _tell(step: Step, notices: Notices) -> None:
+    """Say when what was recorded goes again. Not before it is recorded: who looks then must find it."""
+    for one in step.judged:
+        if one.change.retry_at is not None:
+            notices.goes_again(step.lease.campaign, one.change.retry_at)
