@@ -36,8 +36,8 @@ class MediaFigures(NamedTuple):
     late_most: float
     packets_sent: int
     packets_heard: int
-    packets_unsent: int
-    """That the kernel did not take: nobody is there (ICMP), or its buffers are full."""
+    packets_refused: int
+    """That the kernel did not take, its buffers being full, or that nobody was there for (ICMP)."""
 
 
 class Studio:
@@ -60,7 +60,7 @@ class Studio:
         self._poll = select.epoll()
         self._buffer = bytearray(LARGEST)
         self._view = memoryview(self._buffer)
-        self._sent = self._heard = self._unsent = 0
+        self._sent = self._heard = self._refused = 0
 
     def open(self, towards: str) -> Stream:
         """A stream with ports of its own, of the address that is configured or else leads to `towards` (an address).
@@ -82,8 +82,8 @@ class Studio:
     def figures(self) -> MediaFigures:
         """How the pace was kept since last asked."""
         late = self._pacer.lateness()
-        found = MediaFigures(len(self._rtp), *late, self._sent, self._heard, self._unsent)
-        self._sent = self._heard = self._unsent = 0
+        found = MediaFigures(len(self._rtp), *late, self._sent, self._heard, self._refused)
+        self._sent = self._heard = self._refused = 0
         return found
 
     def close(self) -> None:
@@ -150,7 +150,7 @@ class Studio:
     def _send(self, number: int) -> None:
         """Send one packet of every stream of the phase: some 25,000 times a second with 500 calls."""
         streams = self._phases[number % PHASES]
-        step, unsent = number * STEP, 0
+        step, refused = number * STEP, 0
         for stream in streams:
             clip = stream.clip
             if clip is None:
@@ -166,12 +166,12 @@ class Studio:
             try:
                 stream.write(head + payload)
             except OSError:
-                unsent += 1
+                refused += 1
             stream.sequence = sequence + 1 & 0xFFFF
             stream.sent += 1
             stream.kind = stream.payload
-        self._sent += len(streams) - unsent
-        self._unsent += unsent
+        self._sent += len(streams) - refused
+        self._refused += refused
 
     def _hear(self) -> None:
         """Read one packet of every socket that has one, no further than its payload type unless it is a key's.
@@ -189,6 +189,7 @@ class Studio:
                 size = stream.read(buffer)
             except OSError:
                 # ICMP: nobody is there, or not yet. What was sent is lost; signalling says what is to be done.
+                self._refused += 1
                 continue
             if size > HEADER.size:
                 heard += 1
