@@ -19,7 +19,9 @@ from typing import Any
 import uvloop
 
 from campana.bus.local import LocalBus
-from campana.channels.registry import CHANNELS
+from campana.channels.registry import CHANNELS, Means
+from campana.channels.voice.speech.settings import SpeechSettings
+from campana.channels.voice.speech.speech import Speech
 from campana.domain.campaign import Campaign, EmailSettings, SmsSettings
 from campana.domain.contact import Admitted
 from campana.domain.delivery import Medium, Status
@@ -107,7 +109,8 @@ async def drain(path: Path, count: int, route: dict[str, Any]) -> dict[str, floa
     filled = {"fill_seconds": time.perf_counter() - fill_began, "fill_cpu": cpu() - fill_cpu}
     metrics = Metrics()
     options = EngineOptions(owner="bench", exclusive=True, retry_delays=(60_000,))
-    engine = Engine(store, [(kind.build(settings, now_ms), settings)], LocalBus(), options, Tools(now_ms, metrics))
+    means = Means(now_ms, Speech(SpeechSettings(), path.parent / "speech"))
+    engine = Engine(store, [(kind.build(settings, means), settings)], LocalBus(), options, Tools(now_ms, metrics))
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)

@@ -97,7 +97,25 @@ def mask(_logger: object, _method: str, entry: MutableMapping[str, Any]) -> Muta
 _TAKEN_OVER: Final = ("uvicorn", "uvicorn.error", "uvicorn.access", "alembic", "sqlalchemy", "asyncio", "mail.log")
 
 
-def configure_logging(level: str, form: Literal["json", "console"], stream: TextIO | None = None) -> None:
+Form = Literal["json", "console"]
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes logs, and knows in which form."""
+
+    def __init__(self, stream: TextIO, form: Form) -> None:
+        super().__init__(stream)
+        self.form: Form = form
+
+
+def logging_in_use() -> tuple[str, Form]:
+    """Level and form of the logs of this process, for processes that it starts and that write beside it."""
+    root = logging.getLogger()
+    forms = [handler.form for handler in root.handlers if isinstance(handler, _Handler)]
+    return logging.getLevelName(root.level).lower(), forms[0] if forms else "json"
+
+
+def configure_logging(level: str, form: Form, stream: TextIO | None = None) -> None:
     """Send all logs, ours and those of the standard library's `logging`, to `stream` (standard error), masked.
 
     `level` is a name of the standard library's levels in any case; `form` is one JSON object a line, or lines for
@@ -115,7 +133,7 @@ def configure_logging(level: str, form: Literal["json", "console"], stream: Text
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(stream)
+    handler = _Handler(stream, form)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=processors,
@@ -145,7 +163,7 @@ def _processors() -> list[structlog.typing.Processor]:
     ]
 
 
-def _renderer(form: Literal["json", "console"], stream: TextIO) -> structlog.typing.Processor:
+def _renderer(form: Form, stream: TextIO) -> structlog.typing.Processor:
     if form == "json":
         return structlog.processors.JSONRenderer()
     return structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)

@@ -30,7 +30,8 @@ from campana.api.soap.app import SoapApp, SoapOptions
 from campana.bus.local import LocalBus
 from campana.channels.contract import Route
 from campana.channels.email.listener import BounceListener
-from campana.channels.registry import CHANNELS
+from campana.channels.registry import CHANNELS, Means
+from campana.channels.voice.speech.speech import Speech
 from campana.config import ConfigError, Settings
 from campana.domain.delivery import Medium
 from campana.domain.moment import MINUTE, SECOND, Clock
@@ -59,9 +60,29 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def build_routes(settings: Settings, clock: Clock = now_ms) -> list[Route]:
+def build_routes(settings: Settings, speech: Speech, clock: Clock = now_ms) -> list[Route]:
     """Make the configured routes; they connect when they are started or checked."""
-    return [CHANNELS[route.channel].build(route, clock) for route in settings.routes]
+    means = Means(clock, speech)
+    return [CHANNELS[route.channel].build(route, means) for route in settings.routes]
+
+
+def build_speech(settings: Settings) -> Speech:
+    """Make what speaks texts; its engines are started by `speaking`."""
+    return Speech(settings.speech, settings.server.data_dir / "speech")
+
+
+@contextlib.asynccontextmanager
+async def speaking(speech: Speech, settings: Settings) -> AsyncIterator[None]:
+    """Have texts spoken meanwhile, where a route needs it."""
+    needed = any(CHANNELS[route.channel].medium is Medium.VOICE for route in settings.routes)
+    if not needed:
+        yield
+        return
+    await speech.start()
+    try:
+        yield
+    finally:
+        await speech.close()
 
 
 def upgrade(settings: Settings) -> str:
@@ -98,8 +119,10 @@ async def serve(settings: Settings, announce: Callable[[str], None], stop: async
     configure_logging(settings.log.level, settings.log.format)
     sys.setswitchinterval(SWITCH_SECONDS)
     with _only_server(settings.database_path):
-        house = await _build(settings)
-        await _run(house, settings, announce, stop or asyncio.Event())
+        speech = build_speech(settings)
+        house = await _build(settings, speech)
+        async with speaking(speech, settings):
+            await _run(house, settings, announce, stop or asyncio.Event())
 
 
 @dataclass(slots=True)
@@ -123,7 +146,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _build(settings: Settings) -> _House:
+async def _build(settings: Settings, speech: Speech) -> _House:
     metrics, bus = Metrics(), LocalBus()
     # Before anything is opened: these are the commonest mistakes.
     _check_tls(settings)
@@ -131,7 +154,8 @@ async def _build(settings: Settings) -> _House:
     store = await _open(settings, metrics)
     services = build_services(store, bus, now_ms, _service_options(settings), metrics)
     routes = [
-        (route, route_settings) for route, route_settings in zip(build_routes(settings), settings.routes, strict=True)
+        (route, route_settings)
+        for route, route_settings in zip(build_routes(settings, speech), settings.routes, strict=True)
     ]
     engine = Engine(store, routes, bus, _engine_options(settings), Tools(now_ms, metrics))
     listener = _bounce_listener(settings, engine)

@@ -18,8 +18,10 @@ from campana.bus.contract import Hint, News
 from campana.bus.local import LocalBus
 from campana.channels.contract import Route
 from campana.channels.email.settings import EmailRouteSettings
-from campana.channels.registry import CHANNELS
+from campana.channels.registry import CHANNELS, Means
 from campana.channels.settings import RouteSettings
+from campana.channels.voice.speech.settings import SpeechSettings
+from campana.channels.voice.speech.speech import Speech
 from campana.channels.sms.settings import SmsRouteSettings
 from campana.domain.campaign import Campaign, EmailSettings, SmsSettings
 from campana.domain.contact import Admitted, Communication, Contact
@@ -280,7 +282,8 @@ async def flowing(
     loop, committed = asyncio.get_running_loop(), asyncio.Event()
     store = await SqliteStore.open(folder / "campana.db", lambda _: loop.call_soon_threadsafe(committed.set))
     house = build_services(store, bus, clock, replace(services or ServiceOptions(), hashing_cost=CHEAP), metrics)
-    ways = [(CHANNELS[one.channel].build(one, clock), one) for one in routes] + list(built)
+    means = Means(clock, Speech(SpeechSettings(), folder / "speech"))
+    ways = [(CHANNELS[one.channel].build(one, means), one) for one in routes] + list(built)
     values = {"owner": f"test-{time.monotonic_ns()}", "exclusive": True, "retry_delays": (100,)}
     engine = Engine(seen_as(store), ways, bus, EngineOptions(**(values | options)), Tools(clock, metrics))
     await engine.start()

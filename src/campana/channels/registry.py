@@ -9,11 +9,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from campana.channels import email, sms
+from campana.channels import email, sms, voice
 from campana.channels.contract import Route
 from campana.channels.settings import RouteSettings
+from campana.channels.voice.channel import VoiceRoute
+from campana.channels.voice.speech.speech import Speech
 from campana.domain.delivery import Medium
 from campana.domain.moment import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What routes are made with, beside their settings."""
+
+    clock: Clock
+    speech: Speech
+    """One for all routes of a process: what one has spoken, the others need not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +33,23 @@ class Channel:
 
     medium: Medium
     settings: type[RouteSettings]
-    build: Callable[[Any, Clock], Route]
+    build: Callable[[Any, Means], Route]
+
+
+def _sms(settings: Any, means: Means) -> Route:
+    return sms.SmsRoute(settings, means.clock)
+
+
+def _email(settings: Any, means: Means) -> Route:
+    return email.EmailRoute(settings, means.clock)
+
+
+def _voice(settings: Any, means: Means) -> Route:
+    return VoiceRoute(settings, means.clock, means.speech)
 
 
 CHANNELS: dict[str, Channel] = {
-    "sms": Channel(Medium.SMS, sms.SmsRouteSettings, sms.SmsRoute),
-    "email": Channel(Medium.EMAIL, email.EmailRouteSettings, email.EmailRoute),
+    "sms": Channel(Medium.SMS, sms.SmsRouteSettings, _sms),
+    "voice": Channel(Medium.VOICE, voice.VoiceRouteSettings, _voice),
+    "email": Channel(Medium.EMAIL, email.EmailRouteSettings, _email),
 }

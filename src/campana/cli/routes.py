@@ -37,9 +37,10 @@ def check(
         raise CommandError(f'there is no route "{name}"; configured are: {known}')
 
     async def run() -> list[tuple[Route, RouteReport]]:
-        built = wiring.build_routes(settings)
-        routes = [route for route in built if name in (None, route.name)]
-        return list(zip(routes, await asyncio.gather(*(route.check() for route in routes)), strict=True))
+        speech = wiring.build_speech(settings)
+        routes = [route for route in wiring.build_routes(settings, speech) if name in (None, route.name)]
+        async with wiring.speaking(speech, settings):
+            return list(zip(routes, await asyncio.gather(*(route.check() for route in routes)), strict=True))
 
     reports = asyncio.run(run())
     if as_json:

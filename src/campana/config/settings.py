@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializeAsAny, field_validator, model_validator
 
 from campana.channels.settings import RouteSettings
+from campana.channels.voice.speech.settings import SpeechSettings
 
 SQLITE_PREFIX = "sqlite:///"
 
@@ -193,6 +194,7 @@ class Settings(Section):
     progress: ProgressSettings = ProgressSettings()
     bounces: BounceSettings = BounceSettings()
     log: LogSettings = LogSettings()
+    speech: SpeechSettings = SpeechSettings()
     routes: tuple[SerializeAsAny[RouteSettings], ...] = ()
 
     _file: Path | None = PrivateAttr(default=None)

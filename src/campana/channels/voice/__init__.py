@@ -5,4 +5,5 @@ Owns everything that is said on the telephone. Must not know the other channels,
 
 from campana.channels.voice.settings import VoiceRouteSettings
 
+# Not the route: a media process, which lives in this package as well, starts without all that speech needs.
 __all__ = ["VoiceRouteSettings"]

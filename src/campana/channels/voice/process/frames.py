@@ -26,6 +26,8 @@ class Configure(msgspec.Struct, tag=True, frozen=True):
     """The first frame: the route's settings, as VoiceRouteSettings dumps them."""
 
     settings: dict[str, Any]
+    only_checks: bool = False
+    """Neither register nor ping: a Check follows, and then the end."""
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -132,7 +134,7 @@ class State(msgspec.Struct, tag=True, frozen=True):
 
 
 class Figures(msgspec.Struct, tag=True, frozen=True):
-    """Told every second while calls are up: how the media process keeps its pace. Times in milliseconds."""
+    """Told every second, also as a sign of life: how the media process keeps its pace. Times in milliseconds."""
 
     calls: int
     late_p99: float
