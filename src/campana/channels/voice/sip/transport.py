@@ -43,11 +43,18 @@ async def open_transports(settings: VoiceRouteSettings, receiver: Receiver) -> N
 class NetworkTransports:
     """All flows of a process, over real sockets."""
 
-    def __init__(self, settings: VoiceRouteSettings, receiver: Receiver, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        settings: VoiceRouteSettings,
+        receiver: Receiver,
+        tls: ssl.SSLContext | None = None,
+        connect_seconds: float = CONNECT_SECONDS,
+    ) -> None:
         self.route = settings.name
         self._settings = settings
         self._receiver = receiver
         self._tls = tls
+        self._connect_seconds = connect_seconds
         self._own = OwnAddress.of(settings)
         self._loop = asyncio.get_running_loop()
         self._udp: dict[socket.AddressFamily, UdpSocket] = {}
@@ -55,7 +62,7 @@ class NetworkTransports:
         self._listening = asyncio.Lock()
         self._streams: dict[Target, StreamFlow] = {}
         self._connecting: dict[Target, asyncio.Task[StreamFlow]] = {}
-        self._callers: set[StreamFlow] = set()
+        self._callers: dict[StreamFlow, None] = {}
         self._closed = False
 
     async def flow(self, target: Target) -> Flow:
@@ -133,7 +140,7 @@ class NetworkTransports:
         bound = self._own.bound(family)
         stream = StreamFlow(self._receiver, self, target)
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
+            async with asyncio.timeout(self._connect_seconds):
                 await self._loop.create_connection(
                     lambda: stream,
                     target.address,
@@ -165,7 +172,7 @@ class NetworkTransports:
 
     def stream_ended(self, flow: StreamFlow) -> None:
         """Forget a connection."""
-        self._callers.discard(flow)
+        self._callers.pop(flow, None)
         if self._streams.get(flow.target) is flow:
             del self._streams[flow.target]
 
@@ -197,10 +204,10 @@ class NetworkTransports:
     def _called(self) -> StreamFlow:
         if len(self._callers) >= MOST_CALLERS:
             longest_silent = min(self._callers, key=lambda stream: stream.last_heard)
-            self._callers.discard(longest_silent)
+            del self._callers[longest_silent]
             longest_silent.abort()
             _log.warning("sip.connections_many", route=self.route, most=MOST_CALLERS)
         stream = StreamFlow(self._receiver, self)
         stream.last_heard = self._loop.time()
-        self._callers.add(stream)
+        self._callers[stream] = None
         return stream

@@ -115,8 +115,9 @@ class UdpSocket:
 
     def close(self) -> None:
         """Close the socket; its flows raise OSError from now on."""
-        self._loop.remove_reader(self._socket)
-        self._socket.close()
+        if self._socket.fileno() >= 0:
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
         self._flows.clear()
 
     # --- what comes in -------------------------------------------------------------------------------------------
