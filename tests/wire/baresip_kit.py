@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sipp_kit import SOON, free_port, listening
+from sipp_kit import SOON, free_port, listening, seen
 
 MODULES = ("/usr/lib/baresip/modules", "/usr/lib/x86_64-linux-gnu/baresip/modules", "/usr/local/lib/baresip/modules")
 RATE = 8_000
@@ -35,6 +35,10 @@ class Phone:
     control: int
     folder: Path
     process: asyncio.subprocess.Process
+
+    async def established(self) -> None:
+        """Wait until a call is up: baresip then opens the file of its recording."""
+        await seen(lambda: any(path.stat().st_size > 2_000 for path in self.folder.glob("dump-*-dec.wav")))
 
     async def press(self, keys: str) -> None:
         """Press keys in the call that is up, as RFC 4733 events."""

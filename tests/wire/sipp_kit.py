@@ -10,7 +10,7 @@ import contextlib
 import re
 import shutil
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
@@ -286,9 +286,16 @@ async def sipp(
             await process.wait()
 
 
+async def seen(met: Callable[[], bool]) -> None:
+    """Wait for what another program does and nobody tells: a socket in the kernel's table, a file that grows."""
+    async with asyncio.timeout(SOON):
+        while True:
+            if met():
+                return
+            await asyncio.sleep(0.005)
+
+
 async def listening(process: asyncio.subprocess.Process, port: int, transport: str, host: str = "127.0.0.1") -> None:
     """Wait until a program that was started listens at a port of `udp` or `tcp`."""
-    async with asyncio.timeout(SOON):
-        while not _is_open(port, transport, host):
-            assert process.returncode is None, "it did not start"
-            await asyncio.sleep(0.005)  # the kernel's table of sockets is the event, and it can only be looked at
+    await seen(lambda: process.returncode is not None or _is_open(port, transport, host))
+    assert process.returncode is None, "it did not start"

@@ -1,0 +1,129 @@
+"""Owns a voice route under judgement: a VoiceRoute with its media process, a clip of known bytes, and what it tells."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from sipp_kit import SOON
+
+from campana.channels.contract import Accepted, Result
+from campana.channels.voice import VoiceRouteSettings
+from campana.channels.voice.channel import VoiceRoute
+from campana.channels.voice.speech.contract import Clip
+from campana.channels.voice.speech.speech import Speech
+from campana.domain.call import CallPlan, CallReport
+from campana.domain.delivery import Medium
+from campana.domain.message import Content, IncomingMessage
+from campana.domain.outcome import DeliveryCode, Receipt, ReceiptState
+
+CALLER = "+14165550000"
+NUMBER = "+14165550123"
+
+
+class FixedSpeech:
+    """Says the same whatever the text: noise, so that it is found again wherever it is heard, and nowhere else."""
+
+    def __init__(self, folder: Path, ms: int = 400, clip: Clip | None = None) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        dice = random.Random(ms)
+        self.pcma, self.pcmu = (bytes(dice.randrange(256) for _ in range(8 * ms)) for _ in range(2))
+        self._clip = clip or Clip(folder / "clip.pcmu", folder / "clip.pcma", ms)
+        if clip is None:
+            self._clip.pcmu.write_bytes(self.pcmu)
+            self._clip.pcma.write_bytes(self.pcma)
+
+    async def clip(self, text: str, wanted: str) -> Clip:
+        """The clip."""
+        return self._clip
+
+
+@dataclass
+class Told:
+    """What became of one call, as the route told it."""
+
+    result: Result
+    receipt: Receipt | None = None
+
+    @property
+    def code(self) -> DeliveryCode:
+        """The delivery code of the receipt, or of the refusal where the call was never accepted."""
+        if isinstance(self.result, Accepted):
+            return self.late.code
+        return self.result.code
+
+    @property
+    def late(self) -> Receipt:
+        """The receipt of an accepted call."""
+        assert self.receipt is not None, self.result
+        return self.receipt
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the receipt says that the message was delivered."""
+        return self.late.state is ReceiptState.DELIVERED
+
+    @property
+    def report(self) -> CallReport:
+        """The report of an accepted call."""
+        assert self.late.call is not None
+        return self.late.call
+
+
+class Caller:
+    """What the engine is to a route: it sends, and hears late news."""
+
+    def __init__(self, route: VoiceRoute) -> None:
+        self.route = route
+        self.news: list[Receipt] = []
+        self._changed = asyncio.Event()
+
+    async def receipts(self, batch: Sequence[Receipt]) -> None:
+        self.news += batch
+        self._changed.set()
+
+    async def message(self, message: IncomingMessage) -> None:
+        raise AssertionError("a voice route has no incoming messages")
+
+    def route_changed(self, name: str) -> None:
+        self._changed.set()
+
+    async def until(self, met) -> None:
+        async with asyncio.timeout(SOON * 2):
+            while not met():
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def call(self, number: str = NUMBER, *, caller: str = CALLER, **plan) -> Told:
+        """Call, and wait for what becomes of it."""
+        asked = CallPlan(**({"dial_ms": 8_000, "plays": 1} | plan))
+        content = Content(Medium.VOICE, caller, "As it was agreed.", call=asked)
+        parcel = self.route.composer(content)(1, 1, number, None)
+        async with asyncio.timeout(SOON):
+            (result,) = await self.route.send([parcel], lambda: True)
+        if not isinstance(result, Accepted):
+            return Told(result)
+        (call_id,) = result.carrier_ids
+        await self.until(lambda: any(call_id in receipt.carrier_ids for receipt in self.news))
+        (receipt,) = [receipt for receipt in self.news if call_id in receipt.carrier_ids]
+        return Told(result, receipt)
+
+
+@contextlib.asynccontextmanager
+async def calling(url: str, speech: FixedSpeech, **more) -> AsyncIterator[Caller]:
+    """A voice route with a trunk at `url`, started."""
+    values = {"name": "trunk", "channel": "voice", "url": url, "ping": 0, "rate": 50, "pause": 0.1, "key_wait": 0.3}
+    settings = VoiceRouteSettings(**(values | {"calls": 50} | more))
+    route = VoiceRoute(settings, lambda: time.time_ns() // 1_000_000, cast(Speech, speech))
+    caller = Caller(route)
+    await route.start(caller)
+    try:
+        yield caller
+    finally:
+        await route.stop(2.0)
