@@ -20,9 +20,9 @@ from campana.channels.contract import Route
 from campana.channels.email.settings import EmailRouteSettings
 from campana.channels.registry import CHANNELS, Means
 from campana.channels.settings import RouteSettings
+from campana.channels.sms.settings import SmsRouteSettings
 from campana.channels.voice.speech.settings import SpeechSettings
 from campana.channels.voice.speech.speech import Speech
-from campana.channels.sms.settings import SmsRouteSettings
 from campana.domain.campaign import Campaign, EmailSettings, SmsSettings
 from campana.domain.contact import Admitted, Communication, Contact
 from campana.domain.delivery import Medium
