@@ -38,10 +38,10 @@ FOREIGN = SDP.replace("AVP [law]", "AVP 18")
 """Speaks G.729 alone."""
 
 _KEEP = """\
-<ereg regexp="(.*)" search_in="hdr" header="Via:" check_it="true" assign_to="w1,via"/>
-<ereg regexp="(.*)" search_in="hdr" header="From:" check_it="true" assign_to="w2,from"/>
-<ereg regexp="(.*)" search_in="hdr" header="To:" check_it="true" assign_to="w3,to"/>
-<ereg regexp="(.*)" search_in="hdr" header="CSeq:" check_it="true" assign_to="w4,cseq"/>
+<ereg regexp=" *(.*)" search_in="hdr" header="Via:" check_it="true" assign_to="w1,via"/>
+<ereg regexp=" *(.*)" search_in="hdr" header="From:" check_it="true" assign_to="w2,from"/>
+<ereg regexp=" *(.*)" search_in="hdr" header="To:" check_it="true" assign_to="w3,to"/>
+<ereg regexp=" *(.*)" search_in="hdr" header="CSeq:" check_it="true" assign_to="w4,cseq"/>
 <ereg regexp="(sips?:[^&gt;]+)" search_in="hdr" header="Contact:" check_it="true" assign_to="w5,contact"/>
 """
 _KEPT = "w1,w2,w3,w4,w5,via,from,to,cseq,contact"
@@ -168,6 +168,11 @@ class Message:
     text: str
 
     @property
+    def body(self) -> str:
+        """What follows the head."""
+        return self.text.partition("\n\n")[2]
+
+    @property
     def first(self) -> str:
         """The request or status line."""
         return self.text.split("\n", 1)[0].strip()
@@ -233,7 +238,7 @@ class Sipp:
 
 def _message(entry: re.Match[str], text: str) -> Message:
     hours, minutes, seconds, way = entry.groups()
-    return Message(int(hours) * 3600 + int(minutes) * 60 + float(seconds), way == "sent", text)
+    return Message(int(hours) * 3600 + int(minutes) * 60 + float(seconds), way == "sent", text.strip("\n"))
 
 
 def free_port(host: str = "127.0.0.1") -> int:

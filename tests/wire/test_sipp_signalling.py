@@ -338,7 +338,7 @@ async def test_a_session_is_refreshed_by_update_and_by_invite(tmp_path: Path) ->
     result, trunk, listener, speech = await call(story, tmp_path)
     assert result.code is C.OK
     assert listener.sound().count(speech.pcma) == 1
-    bodies = [message.text.split("\n\n", 1)[1] for message in trunk.messages() if not message.sent]
+    bodies = [message.body for message in trunk.messages() if not message.sent]
     origins = [re.search(r"^o=.*$", body, re.MULTILINE)[0].split() for body in bodies if body.startswith("v=")]
     assert len({tuple(origin[:2]) for origin in origins}) == 1  # the same session throughout
 
