@@ -12,6 +12,7 @@ import dns.message
 import dns.rcode
 import dns.rrset
 import pytest
+import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -108,12 +109,13 @@ ADDRESSES = [
     ("sip:trunk.test:5080", Target(UDP, "192.0.2.2", 5080, "trunk.test")),
     ("sip:trunk.test", Target(UDP, "192.0.2.2", 5060, "trunk.test")),
     ("sip:pbx", Target(UDP, "192.0.2.3", 5060, "pbx")),
+    ("sip:root.test.:5060", Target(UDP, "192.0.2.4", 5060, "root.test")),
 ]
 
 
 @pytest.mark.parametrize(("url", "wanted"), ADDRESSES)
 async def test_addresses_ports_and_names_without_srv(world, url, wanted):
-    world.names.hosts = {"trunk.test": ["192.0.2.2"], "pbx": ["192.0.2.3"]}
+    world.names.hosts = {"trunk.test": ["192.0.2.2"], "pbx": ["192.0.2.3"], "root.test.": ["192.0.2.4"]}
     assert await world.locator(url).targets() == [wanted]
     # Only a name with a dot and without a port is looked up by SRV.
     assert world.zone.asked == ({"_sip._udp.trunk.test.": 1} if url == "sip:trunk.test" else {})
@@ -281,6 +283,19 @@ async def test_an_own_address_of_one_ip_version_leaves_out_the_other(world):
     nowhere = world.locator("sip:six.test:5060", local_address="127.0.0.1")
     assert await nowhere.targets() == []
     assert "local_address" in nowhere.problem
+
+
+def test_srv_records_are_looked_up_under_uvloop_too():
+    async def play() -> list[resolving.SrvRecord]:
+        zone = Zone()
+        zone.records["_sip._udp.trunk.test."] = 300, ["1 2 5060 a.test."]
+        try:
+            return (await NameResolver(await zone.start()).services("_sip._udp.trunk.test"))[0]
+        finally:
+            zone.transport.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(play()) == [resolving.SrvRecord("a.test", 5060, 1, 2)]
 
 
 # --- hosts that the other side names -----------------------------------------------------------------------------

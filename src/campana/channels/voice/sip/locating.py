@@ -129,12 +129,13 @@ class Locator:
         """The targets of a name: by priority, and by lot within one, the heavier the likelier (RFC 2782)."""
         left = sorted(places, key=lambda place: place.priority)
         found: list[Target] = []
+        name = uri.host.rstrip(".")
         while left and len(found) < MOST_TARGETS:
             peers = [place for place in left if place.priority == left[0].priority]
             # Without any weight all are alike; with some, one without has a small chance still.
             chosen = self._random.choices(peers, [place.weight or 0.01 for place in peers])[0]
             left.remove(chosen)
-            found += [Target(uri.transport, address, chosen.port, uri.host) for address in chosen.addresses]
+            found += [Target(uri.transport, address, chosen.port, name) for address in chosen.addresses]
         return found[:MOST_TARGETS]
 
     # --- answers -------------------------------------------------------------------------------------------------

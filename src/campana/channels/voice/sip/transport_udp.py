@@ -27,6 +27,7 @@ from campana.channels.voice.sip.uri import Transport
 IP_RECVERR: Final = 11
 IPV6_RECVERR: Final = 25
 """As in linux/in.h and linux/in6.h; Python does not name them."""
+IP_MTU_DISCOVER: Final = 10
 MOST_FLOWS: Final = 10_000
 BATCH: Final = 64
 """Datagrams and errors read at a time: nothing else of the process waits for more."""
@@ -74,6 +75,8 @@ class UdpSocket:
                 self._socket.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
             else:
                 self._socket.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+                # Routers may fragment large INVITEs: the messages that would say so instead are often filtered.
+                self._socket.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, 0)
             self._socket.bind((own.bound(family), own.port))
         except OSError:
             self._socket.close()
