@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -139,53 +138,60 @@ US, THEM, NETWORK = HungUpBy.US, HungUpBy.CALLEE, HungUpBy.NETWORK
 TALK = (say(180), answer(), hear("ACK"))
 
 ROWS = {
-    "rings until we give up": Row([invite(), say(180), *CANCELLED], C.VOICE_NO_ANSWER, US, 487, SHORT, rang=True),
+    "rings until we give up": Row([say(180), *CANCELLED], C.VOICE_NO_ANSWER, US, 487, SHORT, rang=True),
     "early sound until we give up": Row(
-        [invite(), say(183, "Contact: <sip:phone@[local_ip]:[local_port]>", body=SDP), *CANCELLED],
+        [say(183, "Contact: <sip:phone@[local_ip]:[local_port]>", body=SDP), *CANCELLED],
         C.VOICE_NO_ANSWER, US, 487, SHORT, rang=True,
     ),
-    "trying and no more": Row([invite(), say(100), *CANCELLED], C.VOICE_UNREACHABLE, US, 487, SHORT),
-    "no response at all": Row([invite(), wait(1_500)], C.VOICE_UNREACHABLE, NETWORK, None, SHORT),
+    "trying and no more": Row([say(100), *CANCELLED], C.VOICE_NO_ANSWER, US, 487, SHORT),
+    "no response at all": Row([wait(1_500)], C.VOICE_UNREACHABLE, NETWORK, None, SHORT),
     "answered after we gave up unheard": Row(
-        [invite(), wait(1_700), answer(again=False), hear("ACK"), *ENDS], C.VOICE_UNREACHABLE, NETWORK, None, SHORT
+        [wait(1_700), answer(again=False), hear("ACK"), *ENDS], C.VOICE_UNREACHABLE, NETWORK, None, SHORT
     ),
-    "rings, then busy": Row([invite(), say(180), wait(200), say(486), *REFUSED], C.VOICE_BUSY, NETWORK, 486, rang=True),
+    "rings, then busy": Row([say(180), wait(200), say(486), *REFUSED], C.VOICE_BUSY, NETWORK, 486, rang=True),
     "rings, then 480": Row(
-        [invite(), say(180), wait(200), say(480), *REFUSED], C.VOICE_NO_ANSWER, NETWORK, 480, rang=True
+        [say(180), wait(200), say(480), *REFUSED], C.VOICE_NO_ANSWER, NETWORK, 480, rang=True
     ),
     "answers, hears it twice": Row(
-        [invite(), *TALK, *ENDS], C.OK, US, 200, {"plays": 2}, plays=2, rang=True, answered=True, heard_ms=(780, 820)
+        [*TALK, *ENDS], C.OK, US, 200, {"plays": 2}, plays=2, rang=True, answered=True, heard_ms=(780, 820)
     ),
     "answers at once": Row(
-        [invite(), answer(), hear("ACK"), *ENDS], C.OK, US, 200, plays=1, answered=True, heard_ms=(380, 420)
+        [answer(), hear("ACK"), *ENDS], C.OK, US, 200, plays=1, answered=True, heard_ms=(380, 420)
     ),
     "hangs up before the end": Row(
-        [invite(), *TALK, wait(200), ask("BYE", 1, "Reason: Q.850;cause=16"), gets(200)],
+        [*TALK, wait(200), ask("BYE", 1, "Reason: Q.850;cause=16"), gets(200)],
         C.VOICE_CUT_SHORT, THEM, 200, rang=True, answered=True, heard_ms=(100, 320), q850=16,
     ),
     "hangs up at once": Row(
-        [invite(), *TALK, ask("BYE", 1), gets(200)],
+        [*TALK, ask("BYE", 1), gets(200)],
         C.VOICE_CUT_SHORT, THEM, 200, rang=True, answered=True, heard_ms=(0, 120),
     ),
     "hangs up in the second play": Row(
-        [invite(), *TALK, wait(700), ask("BYE", 1), gets(200)],
+        [*TALK, wait(700), ask("BYE", 1), gets(200)],
         C.OK, THEM, 200, {"plays": 3}, plays=1, rang=True, answered=True, heard_ms=(500, 720),
     ),
-    "answers without SDP": Row([invite(), answer(body=""), hear("ACK"), *ENDS], C.VOICE_NO_COMMON_MEDIA, US, 200),
+    "answers without SDP": Row([answer(body=""), hear("ACK"), *ENDS], C.VOICE_NO_COMMON_MEDIA, US, 200),
     "answers with a codec that we have not": Row(
-        [invite(), answer(body=FOREIGN), hear("ACK"), *ENDS], C.VOICE_NO_COMMON_MEDIA, US, 200
+        [answer(body=FOREIGN), hear("ACK"), *ENDS], C.VOICE_NO_COMMON_MEDIA, US, 200
     ),
 }  # fmt: skip
 
 
-async def tell(row: Row, folder: Path) -> tuple[Told, str]:
-    async with AsyncExitStack() as stack:
-        listener = await stack.enter_async_context(ear())
-        trunk = await stack.enter_async_context(sipp(row.story, folder, ear=listener.port))
-        caller = await stack.enter_async_context(calling(trunk.url, FixedSpeech(folder)))
-        told = await caller.call(**row.plan)
+async def test_each_course_of_a_call_is_told_as_it_was(tmp_path: Path) -> None:
+    stories = {f"1416555{n:04}": row.story for n, row in enumerate(ROWS.values())}
+    async with (
+        ear() as listener,
+        sipp(branches(stories), tmp_path, calls=len(ROWS), ear=listener.port) as trunk,
+        calling(trunk.url, FixedSpeech(tmp_path)) as caller,
+    ):
+        calls = [caller.call(f"+{number}", **row.plan) for number, row in zip(stories, ROWS.values(), strict=True)]
+        results = await asyncio.gather(*calls)
         await trunk.finish()
-        return told, trunk.heard("INVITE")[0]["Call-ID"]
+    names = {message["Call-ID"]: message.first for message in trunk.heard("INVITE")}
+    for number, (name, row), told in zip(stories, ROWS.items(), results, strict=True):
+        judge(name, row, told)
+        (call_id,) = told.late.carrier_ids
+        assert number in names[call_id], name
 
 
 def judge(name: str, row: Row, told: Told) -> None:
@@ -197,10 +203,3 @@ def judge(name: str, row: Row, told: Told) -> None:
     assert row.heard_ms[0] <= report.heard_ms <= row.heard_ms[1], (name, report)
     assert told.delivered is (row.code is C.OK), name
     assert report.began_at <= (report.answered_at or report.began_at) <= report.ended_at, name
-
-
-async def test_each_course_of_a_call_is_told_as_it_was(tmp_path: Path) -> None:
-    results = await asyncio.gather(*(tell(row, tmp_path / name.replace(" ", "-")) for name, row in ROWS.items()))
-    for (name, row), (told, call_id) in zip(ROWS.items(), results, strict=True):
-        judge(name, row, told)
-        assert told.late.carrier_ids == (call_id,), name
