@@ -134,6 +134,11 @@ ATTEMPTS: dict[str, list[tuple[str, Attempt, object]]] = {
         ("theirs", lambda s, who: s.contacts.delete(who, THEIRS, THEIR_CONTACT), NOT_FOUND),
         ("their id in ours", lambda s, who: s.contacts.delete(who, OURS, THEIR_CONTACT), NO_CONTACT),
     ],
+    "attempts.of_campaign": [("theirs", lambda s, who: s.attempts.of_campaign(who, THEIRS), NOT_FOUND)],
+    "attempts.of_contact": [
+        ("theirs", lambda s, who: s.attempts.of_contact(who, THEIRS, THEIR_CONTACT), NOT_FOUND),
+        ("their id in ours", lambda s, who: s.attempts.of_contact(who, OURS, THEIR_CONTACT), NO_CONTACT),
+    ],
 }
 """For each operation that a client reaches: what is tried with the victim's ids, and what must come of it."""
 
@@ -156,6 +161,7 @@ WITHOUT_A_PRINCIPAL = {
     "accounts.list_accounts": "the operator, on the machine",
     "accounts.add_user": "the operator, on the machine",
     "accounts.list_users": "the operator, on the machine",
+    "accounts.operator_of": "the operator, on the machine",
     "accounts.set_password": "the operator, on the machine",
 }
 
@@ -258,12 +264,12 @@ async def test_sessions_of_namesakes_are_told_apart(street: Street) -> None:
 async def test_every_operation_has_its_row(street: Street) -> None:
     operations = {
         f"{noun}.{name}"
-        for noun in ("accounts", "sessions", "campaigns", "contacts")
+        for noun in ("accounts", "sessions", "campaigns", "contacts", "attempts")
         for name, _ in inspect.getmembers(getattr(street.services, noun), inspect.ismethod)
         if not name.startswith("_")
     }
     nouns = {name for name in Services.__slots__ if name != "tools"}
-    assert nouns == {"accounts", "sessions", "campaigns", "contacts"}
+    assert nouns == {"accounts", "sessions", "campaigns", "contacts", "attempts"}
     assert operations == ATTEMPTS.keys() | WITHOUT_A_PRINCIPAL.keys()
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from campana.cli import accounts, configuration, database, demo, routes, serving, users
+from campana.cli import accounts, attempts, configuration, database, demo, routes, serving, users
 from campana.cli.output import CommandError, Globals
 from campana.config import ConfigError
 from campana.domain.errors import MethodError
@@ -30,6 +30,7 @@ app = typer.Typer(
 )
 app.command("serve")(serving.serve)
 app.command("demo")(demo.demo)
+app.command("attempts")(attempts.attempts)
 app.add_typer(accounts.app, name="account")
 app.add_typer(users.app, name="user")
 app.add_typer(routes.app, name="routes")

@@ -9,7 +9,7 @@ import phonenumbers
 
 from campana.domain.schedule import is_known_zone
 from campana.services.passwords import LONGEST_PASSWORD
-from campana.services.principal import Role
+from campana.services.principal import Principal, Role
 from campana.services.tools import Tools
 from campana.storage.store import AccountRow, Accounts, Conflict, UserRow
 
@@ -18,6 +18,9 @@ SHORTEST_PASSWORD = 1
 """Not a policy: clients that switch to Campana bring the passwords that their other service let them have."""
 ADVISED_PASSWORD = 8
 """Characters below which a password is called short (NIST SP 800-63B 5.1.1.1)."""
+
+NOBODY = 0
+"""The number of no user."""
 
 NO_REGION = "ZZ"
 """No default region (CLDR's code for an unknown one): only numbers with a country code are understood."""
@@ -80,6 +83,13 @@ class AccountService:
         if user is None:
             raise AccountError(f'The account "{account.id}" has no user "{name}".')
         await self._accounts.set_password(user.number, await self._passwords.hash(password))
+
+    async def operator_of(self, account_id: str) -> Principal:
+        """Who asks from the machine itself: like an admin of the account, and none of its users.
+
+        Raises AccountError where there is no such account.
+        """
+        return Principal(UserRow(NOBODY, await self._find(account_id), "", Role.ADMIN, "", 0), agent=False)
 
     async def _find(self, account_id: str) -> AccountRow:
         account = await self._accounts.find_account(account_id)

@@ -11,12 +11,13 @@ from typing import Protocol
 from campana.bus.contract import Bus
 from campana.domain.moment import Clock
 from campana.services.accounts import AccountService
+from campana.services.attempts import AttemptService
 from campana.services.campaigns import CampaignOptions, CampaignService, Ends
 from campana.services.contacts import ContactOptions, ContactService
 from campana.services.passwords import STANDARD, Cost, Passwords
 from campana.services.sessions import SessionOptions, SessionService
 from campana.services.tools import Tools
-from campana.storage.store import Accounts, Campaigns, Contacts, Sessions
+from campana.storage.store import Accounts, Attempts, Campaigns, Contacts, Sessions
 from campana.telemetry import Metrics
 
 
@@ -34,6 +35,9 @@ class ServicesStore(Protocol):
 
     @property
     def contacts(self) -> Contacts: ...
+
+    @property
+    def attempts(self) -> Attempts: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class Services:
     sessions: SessionService
     campaigns: CampaignService
     contacts: ContactService
+    attempts: AttemptService
     tools: Tools
 
     async def close(self) -> None:
@@ -72,5 +77,6 @@ def build_services(store: ServicesStore, bus: Bus, clock: Clock, options: Servic
         sessions=SessionService(store.accounts, store.sessions, tools, options.sessions),
         campaigns=CampaignService(store.campaigns, tools, options.campaigns, ends),
         contacts=ContactService(store.campaigns, store.contacts, tools, options.contacts, ends),
+        attempts=AttemptService(store.campaigns, store.attempts),
         tools=tools,
     )
