@@ -106,8 +106,10 @@ class Call:
             self._clips = {law: await equipment.studio.clip(dial.script.clips[law]) for law in settings.codecs}
         except OSError as error:
             return self._fail(Settling.NO_CLIP, str(error.strerror))
+        targets = await equipment.locator.targets()
+        if not targets:
+            return self._fail(Settling.UNREACHABLE, equipment.locator.problem)
         try:
-            targets = await equipment.locator.targets()
             self._stream = equipment.studio.open(targets[0].address)
         except OSError as error:
             return self._fail(Settling.UNREACHABLE, error.strerror or str(error))

@@ -6,7 +6,7 @@ Must not know what any frame means.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Generic, TypeVar, cast
 
 import msgspec
@@ -77,23 +77,21 @@ class Pipe(asyncio.Protocol, Generic[Frame]):
         self._transport = None
         self._lost(str(error) if error is not None else self._why)
 
-    def _whole(self) -> list[bytes]:
+    def _whole(self) -> Iterator[bytes]:
         """The bodies of the frames that are there whole. Raises ValueError where one would be too long."""
-        bodies, at, size = [], 0, len(self._waiting)
+        at, size = 0, len(self._waiting)
         while size - at >= LENGTH.size:
             (length,) = LENGTH.unpack_from(self._waiting, at)
             if length > LONGEST:
-                raise ValueError(f"{length} octets")
+                raise ValueError(f"a frame of {length} octets")
             end = at + LENGTH.size + length
             if end > size:
                 break
-            bodies.append(bytes(self._waiting[at + LENGTH.size : end]))
+            yield bytes(self._waiting[at + LENGTH.size : end])
             at = end
         del self._waiting[:at]
-        return bodies
 
     def _break(self, why: str) -> None:
         self._why = why
-        self._waiting.clear()
         if self._transport is not None:
             self._transport.abort()
