@@ -1,4 +1,4 @@
-"""Owns running one simulator as a process of its own: `python -m campana.sandbox smsc|mail`.
+"""Owns running one simulator as a process of its own: `python -m campana.sandbox smsc|mail|sip`.
 
 Must not know how a simulator behaves.
 """
@@ -12,20 +12,24 @@ from pathlib import Path
 import uvloop
 
 from campana.sandbox.mail import MailOptions, serve_mail
+from campana.sandbox.sip import SipOptions, serve_sip
 from campana.sandbox.smsc import SmscOptions, serve_smsc
 
 
 def main() -> None:
     """Run the simulator that the command line names until interrupted; print its port once it listens."""
     parser = argparse.ArgumentParser(prog="python -m campana.sandbox", description=__doc__)
-    parser.add_argument("kind", choices=("smsc", "mail"))
+    parser.add_argument("kind", choices=("smsc", "mail", "sip"))
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--journal", type=Path, help="append a JSON line for each accepted message")
     parser.add_argument("--sink", action="store_true", help="deliver everything, keep nothing")
     parser.add_argument("--no-receipts", action="store_true", help="smsc: send no delivery receipts")
     parser.add_argument("--receipt-delay", type=float, default=0.2, help="smsc: seconds before a receipt")
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds before an answer")
+    parser.add_argument("--latency", type=float, default=0.0, help="smsc, mail: seconds before an answer")
+    parser.add_argument("--ring", type=float, default=1.0, help="sip: seconds that a telephone rings")
+    parser.add_argument("--heard", type=Path, metavar="DIR", help="sip: keep what telephones hear as WAV files there")
+    parser.add_argument("--user", help="sip: ask callers for a password, USER:PASSWORD")
     arguments = parser.parse_args()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(arguments))
@@ -43,6 +47,16 @@ async def _serve(arguments: argparse.Namespace) -> None:
             "latency": arguments.latency,
         }
         await serve_smsc(*place, **smsc)
+    elif arguments.kind == "sip":
+        user, _, password = (arguments.user or "").partition(":")
+        sip: SipOptions = {
+            "magic": not arguments.sink,
+            "keep": keep,
+            "ring": arguments.ring,
+            "folder": arguments.heard,
+            "accounts": {user: password} if user else None,
+        }
+        await serve_sip(*place, **sip)
     else:
         mail: MailOptions = {"magic": not arguments.sink, "keep": keep, "latency": arguments.latency}
         await serve_mail(*place, **mail)
