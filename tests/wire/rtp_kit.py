@@ -31,7 +31,7 @@ class Sound(NamedTuple):
 
 
 class Phone:
-    """Hears on an even-or-not port of its own, RTCP on another."""
+    """Two ports of its own: one for RTP, one for RTCP."""
 
     def __init__(self, address: str = "127.0.0.1") -> None:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import random
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -172,6 +173,19 @@ async def test_reports_leave_every_five_seconds_and_the_last_says_goodbye() -> N
         assert (await phone.hear_report())[-8:-4] == b"\x81\xcb\x00\x01"
         with pytest.raises(BlockingIOError):
             phone.rtcp.recv(2_048)
+
+
+@pytest.mark.parametrize(
+    "rtcp", [("fade", 4_000), ("0.0.0.0", 4_000), ("224.0.0.1", 4_000), ("::1", 4_000), ("127.0.0.1", 70_000)]
+)
+async def test_reports_that_can_go_nowhere_do_not_stop_the_sound(rtcp: tuple[str, int]) -> None:
+    async with call() as (studio, stream, phone, _):
+        stream.connect(replace(phone.answer(), rtcp=rtcp))
+        began = studio.number
+        for number in range(1_000):
+            studio.beat(began + number)
+        await phone.hear(250)
+        stream.close()
 
 
 async def test_calls_answered_together_do_not_report_together() -> None:

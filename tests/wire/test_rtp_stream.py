@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -197,14 +198,17 @@ async def test_a_call_moves_to_where_a_new_answer_says() -> None:
         other.close()
 
 
-@pytest.mark.parametrize("address", ["example.com", "", "224.0.0.1", "ff02::1", "1.2.3.4.5", "::1", "127.0.0.1%lo"])
-async def test_an_answer_that_leads_nowhere_is_refused(address: str) -> None:
+@pytest.mark.parametrize(
+    ("address", "port"),
+    [(address, 4_000) for address in ("example.com", "", "224.0.0.1", "ff02::1", "1.2.3.4.5", "::1", "127.0.0.1%lo")]
+    + [("127.0.0.1", port) for port in (0, -1, 65_536, 1 << 40)],
+)
+async def test_an_answer_that_leads_nowhere_is_refused(address: str, port: int) -> None:
     async with call() as (_, stream, phone, _):
-        answer = phone.answer()
         with pytest.raises(OSError):
-            stream.connect(type(answer)(address, 4_000, "PCMA", 8, frozenset(), 20, ("127.0.0.1", 9), False))
+            stream.connect(replace(phone.answer(), address=address, port=port))
         # It can still be connected to another.
-        stream.connect(answer)
+        stream.connect(phone.answer())
         await phone.hear(1)
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 
 from campana.channels.voice.media import rtcp
 from campana.channels.voice.media.dtmf import KeyEar
-from campana.channels.voice.media.laws import OCTETS_PER_MS, SILENCE, Law
+from campana.channels.voice.media.laws import OCTETS_PER_MS, PAYLOAD_TYPES, SILENCE, Law
 from campana.channels.voice.media.pacing import BEAT
 from campana.channels.voice.media.ports import Pair
 from campana.channels.voice.media.rtp import FRAME, LARGEST, MARKER, parse
@@ -26,8 +26,8 @@ from campana.channels.voice.sip.sdp import MediaAnswer
 STEP: Final = int(BEAT * 1_000) * OCTETS_PER_MS
 """Steps of the timestamp in a beat."""
 
-_COMFORT_NOISE: Final = 13
-"""Static payload type (RFC 3389): what some send first."""
+_SPOKEN: Final = frozenset({*PAYLOAD_TYPES.values(), 13})
+"""Payload types by which sound is known: both laws, and comfort noise (RFC 3389), which some send first."""
 _STALE: Final = 64
 """Packets that may wait in a socket from before it knew whom to hear."""
 
@@ -111,7 +111,7 @@ class Stream:
         """
         if self._closed:
             return
-        address = _unicast(answer.address)
+        address = _checked(answer.address, answer.port)
         is_hold = address.is_unspecified
         is_new = self._destination is None
         if not is_hold and self._destination != (answer.address, answer.port):
@@ -121,7 +121,10 @@ class Stream:
         self.payload = answer.payload
         self.kind = answer.payload | MARKER
         self.keys = answer.dtmf_payloads
-        self._rtcp_to = answer.rtcp
+        self._rtcp_to = None
+        with suppress(OSError):
+            if not _checked(*answer.rtcp).is_unspecified:
+                self._rtcp_to = answer.rtcp
         if is_new and not is_hold:
             self._stage.enter(self)
         self.hold(answer.held or is_hold)
@@ -155,7 +158,7 @@ class Stream:
         size, source = self.pair.rtp.recvfrom_into(buffer)
         if not self._latched:
             packet = parse(memoryview(buffer)[:size])
-            if packet is None or packet.payload_type not in (self.payload, _COMFORT_NOISE, *self.keys):
+            if packet is None or packet.payload_type not in _SPOKEN | self.keys:
                 return 0
             self._peer, self._latched = source, True
         return size if source == self._peer else 0
@@ -229,12 +232,12 @@ class Stream:
             self._stage.leave(self)
 
 
-def _unicast(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """The address, which may be the zero one. Raises OSError where it is none, or a group's."""
+def _checked(address: str, port: int) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The address, which may be the zero one. Raises OSError where none can be sent to: a name would be looked up."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError as error:
         raise OSError(errno.EINVAL, "the answer's address is not an IP address") from error
-    if found.is_multicast:
-        raise OSError(errno.EINVAL, "the answer's address is one of a group")
+    if found.is_multicast or not 0 < port < 65_536:
+        raise OSError(errno.EINVAL, "the answer's address is one of a group, or its port none")
     return found
