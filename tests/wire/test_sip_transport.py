@@ -463,6 +463,20 @@ async def test_of_too_many_connections_the_longest_silent_one_is_closed(opener, 
         writer.close()
 
 
+async def test_connections_that_ended_do_not_count(opener, server):
+    await server.start("127.0.0.1")
+    flow = await (await opener()).flow(server.target)
+    port = int(flow.sent_by.rpartition(":")[2])
+    with capture_logs() as logs:
+        for number in range(MOST_CALLERS + 1):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(message(number))
+            await opener.heard.message()
+            writer.close()
+            await opener.heard.loss()
+    assert logs == []
+
+
 async def test_a_host_that_does_not_answer_is_given_up():
     # A listener whose queue is full lets further connections wait for ever.
     silent = socket.socket()

@@ -34,9 +34,8 @@ BATCH: Final = 64
 LARGE: Final = 1_300
 """Octets above which RFC 3261 wants another transport than UDP (section 18.1.1)."""
 
-_ICMP = frozenset({2, 3})
-"""Origins of errors that came over the network (SO_EE_ORIGIN_ICMP and SO_EE_ORIGIN_ICMP6)."""
-_EXTENDED_ERROR = struct.Struct("=IBBBB")
+_ERROR_NUMBER = struct.Struct("=I")
+"""What sock_extended_err begins with (ip(7))."""
 _FULL: Final = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM})
 
 _log = structlog.get_logger(__name__)
@@ -168,9 +167,9 @@ class UdpSocket:
                 break
             count += 1
             with contextlib.suppress(struct.error, IndexError):
-                code, origin, *_ = _EXTENDED_ERROR.unpack_from(ancillary[0][2])
+                (code,) = _ERROR_NUMBER.unpack_from(ancillary[0][2])
                 # Too large for the path means fragments from now on, and a retransmission.
-                if origin in _ICMP and code != errno.EMSGSIZE and place:
+                if code != errno.EMSGSIZE and place:
                     self._lost(place, code)
         if count:
             self._listen_again()
