@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 
@@ -352,6 +353,20 @@ def test_of_whatever_the_other_side_names_nothing_is_raised(host, port):
 
 async def test_the_hosts_file_is_asked():
     assert set(await NameResolver().addresses("localhost")) <= {"127.0.0.1", "::1"}
+
+
+def test_addresses_that_no_way_leads_to_are_left_out_where_there_are_others():
+    class Told(asyncio.SelectorEventLoop):
+        async def getaddrinfo(self, host, port, **kinds):
+            # The broadcast address cannot be connected to without leave, on any machine.
+            places = {"both": ["255.255.255.255", "127.0.0.1"], "lost": ["255.255.255.255"]}[host]
+            return [(socket.AF_INET, socket.SOCK_DGRAM, 17, "", (place, 0)) for place in places]
+
+    async def play() -> list[list[str]]:
+        return [await NameResolver().addresses(host) for host in ("both", "lost")]
+
+    with asyncio.Runner(loop_factory=Told) as runner:
+        assert runner.run(play()) == [["127.0.0.1"], ["255.255.255.255"]]
 
 
 @pytest.mark.parametrize("host", ["x" * 70, "a..b"])

@@ -17,6 +17,8 @@ import dns.asyncresolver
 import dns.exception
 import dns.resolver
 
+from campana.channels.voice.sip.own_address import source_address
+
 SECONDS: Final = 5.0
 """How long one look-up may take."""
 
@@ -71,7 +73,7 @@ class NameResolver:
         return records, float(answer.rrset.ttl) if answer.rrset is not None else 0.0
 
     async def addresses(self, host: str) -> list[str]:
-        """Ask the machine: hosts file, then DNS, as nsswitch.conf says."""
+        """Ask the machine: hosts file, then DNS, as nsswitch.conf says; addresses that no way leads to are left out."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(SECONDS):
@@ -81,10 +83,20 @@ class NameResolver:
         except (OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or type(error).__name__
             raise UnresolvedError(f"the name does not resolve: {reason}") from None
-        addresses = [str(info[4][0]) for info in found if info[0] in (socket.AF_INET, socket.AF_INET6)]
+        infos = [info for info in found if info[0] in (socket.AF_INET, socket.AF_INET6)]
+        addresses = list(dict.fromkeys(str(info[4][0]) for info in infos))
         if not addresses:
             raise UnresolvedError("the name has no address")
-        return list(dict.fromkeys(addresses))
+        # A machine without IPv6 is not to try half of the hosts in vain; without any network, let it try.
+        return [address for address in addresses if _has_way(address)] or addresses
+
+
+def _has_way(address: str) -> bool:
+    try:
+        source_address(address)
+    except OSError:
+        return False
+    return True
 
 
 def _system_resolver() -> dns.asyncresolver.Resolver:
