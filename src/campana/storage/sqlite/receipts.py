@@ -254,7 +254,7 @@ class SqliteReceipts:
         if receipt.bounce:
             delivered = receipt.state is ReceiptState.DELIVERED
             return Change(Status.SUCCESS if delivered else Status.PERMANENT_FAILURE, receipt.code, False)
-        if receipt.code in UNCERTAIN_CODES:
+        if receipt.state is ReceiptState.FAILED and receipt.code in UNCERTAIN_CODES:
             change = decide_missing_receipt(receipt.code, tried, rule)
         else:
             change = decide_receipt(receipt.state is ReceiptState.DELIVERED, receipt.code, tried, rule)
