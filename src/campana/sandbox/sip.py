@@ -113,6 +113,7 @@ class SipSimulator(Simulator[SipLink]):
         """Calls that are not over, by Call-ID."""
         self.most_live = 0
         """How many calls there were at a time, at most."""
+        self._complained = asyncio.Event()
         self._on_moment = on_moment
         self._tls = tls
         self._socket: SipSocket | None = None
@@ -206,6 +207,11 @@ class SipSimulator(Simulator[SipLink]):
             raise TimeoutError(f"call {attempt} to {number} was not {moment.value} within {within:g} s")
         return found
 
+    async def complained(self, within: float = 10.0) -> None:
+        """Wait until there is something to complain of. Raises TimeoutError."""
+        async with asyncio.timeout(within):
+            await self._complained.wait()
+
     def on_line(self, number: str) -> Call:
         """The latest call to `number` that is not over, to `press` keys or to `hang_up`. Raises LookupError."""
         for call in reversed(self.live.values()):
@@ -223,6 +229,7 @@ class SipSimulator(Simulator[SipLink]):
     def complain(self, sentence: str) -> None:
         """Note what a caller did against the rules."""
         self.complaints.append(sentence)
+        self._complained.set()
 
     def called(self, invite: ServerTransaction) -> Call | None:
         """A new call to the telephone that the request URI names; None where no line is free."""
