@@ -6,6 +6,7 @@ Must not know how either works, other calls, or what the report means to a deliv
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from campana.channels.voice.process.frames import Dial, Ended, Ready, Settled, S
 from campana.channels.voice.process.recital import Heard, Recital
 from campana.channels.voice.settings import VoiceRouteSettings
 from campana.channels.voice.sip.agent import Agent
-from campana.channels.voice.sip.leg import Invitation, Leg, LegEnded
+from campana.channels.voice.sip.contract import Invitation, Leg, LegEnded
 from campana.channels.voice.sip.locating import Locator
 from campana.channels.voice.sip.problem import Problem
 from campana.channels.voice.sip.sdp import (
@@ -159,7 +160,7 @@ class Call:
         """Tell what is known of a call whose end cannot be waited for."""
         self.ended(LegEnded(HungUpBy.US, None, "", None, None))
 
-    # --- sip.leg.LegEvents ---------------------------------------------------------------------------------------
+    # --- sip.contract.LegEvents ---------------------------------------------------------------------------------------
 
     def sent(self) -> None:
         """The INVITE left for the first time."""
@@ -220,6 +221,16 @@ class Call:
             return None
         self._version = version
         return body
+
+    def reanswered(self, answer: bytes) -> None:
+        """The answer to an offer that they asked us for: one that cannot be carried out leaves all as it was."""
+        stream, local = self._stream, self._local
+        if stream is None or local is None or self._is_over:
+            return
+        with contextlib.suppress(SdpError, OSError):
+            media = parse_answer(answer, local)
+            if media.law == stream.law:
+                stream.connect(media)
 
     def ended(self, ended: LegEnded) -> None:
         """It is over. Told of as its end, or, where the trunk never had it, as why it never left."""

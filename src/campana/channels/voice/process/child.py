@@ -16,7 +16,6 @@ from typing import Any, Final
 import structlog
 from pydantic import ValidationError
 
-from campana.channels.contract import Health
 from campana.channels.voice.media.studio import Studio
 from campana.channels.voice.process.call import Equipment
 from campana.channels.voice.process.exchange import Exchange
@@ -37,7 +36,8 @@ from campana.channels.voice.process.frames import (
 from campana.channels.voice.process.pipe import Pipe
 from campana.channels.voice.settings import VoiceRouteSettings
 from campana.channels.voice.sip.agent import Agent
-from campana.channels.voice.sip.flow import Flow, Transports
+from campana.channels.voice.sip.contract import TrunkState
+from campana.channels.voice.sip.flow import Transports
 from campana.channels.voice.sip.locating import Locator
 from campana.channels.voice.sip.transport import open_transports
 
@@ -55,35 +55,29 @@ _SPARE_FILES: Final = 128
 _log = structlog.get_logger(__name__)
 
 
-class _Ear:
-    """Stands between the transports and the agent, each of which wants the other first."""
-
-    agent: Agent | None = None
-
-    def received(self, flow: Flow, message: bytes) -> None:
-        if self.agent is not None:
-            self.agent.received(flow, message)
-
-    def lost(self, flow: Flow, error: OSError) -> None:
-        if self.agent is not None:
-            self.agent.lost(flow, error)
-
-
 class _House:
     """All that is made of the settings."""
 
-    def __init__(self, settings: VoiceRouteSettings, transports: Transports, ear: _Ear, process: MediaProcess) -> None:
+    def __init__(self, settings: VoiceRouteSettings, process: MediaProcess) -> None:
         locator = Locator(settings)
-        self.transports = transports
-        self.agent = ear.agent = Agent(settings, transports, locator, process.tell_state)
+        self.agent = Agent(settings, locator, process.tell_state)
         self.studio = Studio(
             settings.port_range, settings.local_address, settings.public_address, settings.symmetric_rtp
         )
         self.exchange = Exchange(Equipment(settings, self.agent, locator, self.studio, process.tell))
+        self._settings = settings
+        self._transports: Transports | None = None
+
+    async def open(self) -> None:
+        """Open what leads to the trunk. Raises OSError, and ValueError where a setting cannot be used."""
+        self._transports = await open_transports(self._settings, self.agent)
+        self.agent.use(self._transports)
 
     async def close(self) -> None:
+        """Close all sockets."""
         self.studio.close()
-        await self.transports.close()
+        if self._transports is not None:
+            await self._transports.close()
 
 
 class MediaProcess:
@@ -122,9 +116,9 @@ class MediaProcess:
         """Tell the main process."""
         self._pipe.send(frame)
 
-    def tell_state(self, health: Health, reason: str) -> None:
+    def tell_state(self, state: TrunkState, reason: str) -> None:
         """Tell the main process how the trunk is."""
-        self._pipe.send(State(health.value, reason))
+        self._pipe.send(State(state.value, reason))
 
     # --- what it hears -------------------------------------------------------------------------------------------
 
@@ -154,18 +148,18 @@ class MediaProcess:
         self._ending.set()
 
     async def _configure(self, frame: Configure) -> None:
-        ear = _Ear()
         try:
             settings = VoiceRouteSettings.model_validate(frame.settings)
             _allow_files(2 * settings.calls + _SPARE_FILES)
-            transports = await open_transports(settings, ear)
+            house = _House(settings, self)
+            await house.open()
         except (OSError, ValueError) as error:
             self._fail(_sentence(error))
             return
-        self._house = _House(settings, transports, ear, self)
+        self._house = house
         self._configured.set()
         if not frame.only_checks:
-            await self._house.agent.start()
+            await house.agent.start()
         # What is there now stays: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
@@ -177,7 +171,7 @@ class MediaProcess:
             self.tell(Checked(*await self._house.agent.check()))
 
     def _fail(self, reason: str) -> None:
-        self.tell(State(Health.DOWN.value, reason))
+        self.tell_state(TrunkState.DOWN, reason)
         self.tell(Checked(False, [], reason))
         self._failed = True
         self._ending.set()
