@@ -48,7 +48,7 @@ class VoiceRouteSettings(RouteSettings):
     local_address: str = ""
     """Address to send from; blank takes the one that leads to the trunk."""
     local_port: int = Field(default=0, ge=0, le=65_535)
-    """Port for SIP over UDP; 0 takes a free one."""
+    """Port for SIP over UDP, and where TCP is listened on; 0 takes a free one."""
     public_address: str = ""
     """Address that others reach us by, where a NAT stands between; written into Via, Contact and SDP."""
 
