@@ -258,6 +258,9 @@ class Metrics:
             registry, "campana_queue_oldest_seconds", "Age of the oldest work that is due and unclaimed.", "medium"
         )
         self.route_up = Level(registry, "campana_route_up", "1 where the route can take messages.", "route")
+        self.route_figure = Level(
+            registry, "campana_route_figure", "What a route measures of itself in the last second.", "route", "figure"
+        )
         self.chunks_open = Level(registry, "campana_chunks_open", "Chunks leased by this process.")
         self.soap_seconds = Timing(
             registry, "campana_soap_seconds", "From a SOAP request's arrival to its answer's end.", "operation"

@@ -248,6 +248,7 @@ def test_every_metric_that_the_house_promises_is_there() -> None:
         "campana_login_failures": "counter",
         "campana_queue_oldest_seconds": "gauge",
         "campana_route_up": "gauge",
+        "campana_route_figure": "gauge",
         "campana_chunks_open": "gauge",
         "campana_soap_seconds": "histogram",
         "campana_send_seconds": "histogram",

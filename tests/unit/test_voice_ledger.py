@@ -115,11 +115,14 @@ async def test_the_campaigns_rule_judges_the_end(told, success, state, code) -> 
     assert [(receipt.state, receipt.code) for receipt in book.posted] == [(state, code)]
 
 
-async def test_the_permit_is_asked_until_the_call_may_have_left_and_never_again() -> None:
+async def test_the_permit_is_asked_before_every_host_until_the_trunk_has_the_call() -> None:
     book = Book()
     entry = book.open()
-    assert [book.ledger.may_leave(entry.number) for _ in range(3)] == [True, True, True]
-    assert book.asked == 1
+    assert [book.ledger.may_leave(entry.number) for _ in range(2)] == [True, True]
+    assert book.asked == 2
+    book.ledger.settle(Settled(entry.number, S.ACCEPTED))
+    assert book.ledger.may_leave(entry.number)
+    assert book.asked == 2
     refused = book.open(may_leave=False)
     assert [book.ledger.may_leave(refused.number) for _ in range(2)] == [False, False]
     assert not book.ledger.may_leave(99)

@@ -84,6 +84,8 @@ class RouteState:
     """Epoch milliseconds of the last change of health."""
     reason: str = ""
     """Why it is not up, in a sentence without secrets."""
+    figures: dict[str, float] = field(default_factory=dict)
+    """What the route measures of itself, for metrics: names from a closed list of the channel."""
 
 
 @dataclass(frozen=True, slots=True)

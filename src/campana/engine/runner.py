@@ -158,6 +158,8 @@ class Engine:
             await self._gates.refresh()
             for way in self._ways.all:
                 self._metrics.route_up.set(way.name, to=float(way.route.state.health is Health.UP))
+                for figure, value in way.route.state.figures.items():
+                    self._metrics.route_figure.set(way.name, figure, to=value)
             await asyncio.sleep(self._options.watch_ms / 1_000)
 
     def _spawn(self, name: str, bend: Callable[[], Coroutine[Any, Any, None]]) -> None:

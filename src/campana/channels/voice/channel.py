@@ -173,6 +173,7 @@ class VoiceRoute:
             self._ledger.end(frame)
         elif isinstance(frame, Figures):
             self.figures = frame
+            self.state.figures = _measured(frame)
         elif isinstance(frame, State):
             self._note(Health(frame.health), frame.reason)
 
@@ -185,6 +186,7 @@ class VoiceRoute:
         """It is gone, and its calls with it."""
         if self.state.health is not Health.DOWN:
             self._note(Health.DOWN, reason)
+        self.state.figures = dict.fromkeys(self.state.figures, 0.0)
         self._ledger.lose(reason)
 
     def _note(self, health: Health, reason: str) -> None:
@@ -200,6 +202,16 @@ class VoiceRoute:
             self._is_up.clear()
         if (health, reason) != before and self._inbound is not None:
             self._inbound.route_changed(self.name)
+
+
+def _measured(figures: Figures) -> dict[str, float]:
+    return {
+        "calls": figures.calls,
+        "late_p99_ms": figures.late_p99,
+        "late_most_ms": figures.late_most,
+        "packets_sent": figures.packets_sent,
+        "packets_heard": figures.packets_heard,
+    }
 
 
 def _dial(entry: Entry, destination: str, announcement: Announcement, clip: Clip) -> Dial:

@@ -40,8 +40,8 @@ class Entry:
 
     @property
     def is_accepted(self) -> bool:
-        """Whether an end of it is owed."""
-        return self.settled.done() and not self.settled.cancelled() and self.settled.exception() is None
+        """Whether an end of it is owed. Whatever else a call is settled as takes it out of the ledger."""
+        return self.settled.done()
 
 
 class Ledger:
@@ -73,9 +73,11 @@ class Ledger:
         entry = self._entries.get(number)
         if entry is None:
             return False
-        if not entry.may_have_left:
-            entry.may_have_left = entry.permit()
-        return entry.may_have_left
+        if entry.is_accepted:
+            return True
+        leaves = entry.permit()
+        entry.may_have_left |= leaves
+        return leaves
 
     def settle(self, frame: Settled) -> None:
         """Note how handing over ended."""
@@ -121,8 +123,6 @@ class Ledger:
         for entry in entries.values():
             if entry.is_accepted:
                 self._post(self._lost(entry, reason))
-            elif entry.settled.done():
-                continue
             elif entry.may_have_left:
                 entry.settled.set_result(Uncertain(DeliveryCode.UNCERTAIN, None, reason))
             else:
