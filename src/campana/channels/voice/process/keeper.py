@@ -76,9 +76,11 @@ class Keeper:
         if link is not None:
             link.pipe.send(Finish(max(0, round((budget - GOODBYE) * 1_000))))
             await asyncio.wait({link.lost}, timeout=max(0.0, budget - EXIT_SECONDS))
+            if not link.lost.done():
+                _log.error("voice.media_process_did_not_finish", route=self._settings.name)
+                link.kill()
         if task is not None:
-            if link is not None and link.lost.done():
-                await asyncio.wait({task}, timeout=EXIT_SECONDS)
+            await asyncio.wait({task}, timeout=EXIT_SECONDS if link is not None else 0)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
