@@ -11,6 +11,7 @@ from marks import table
 from campana.cli.app import app
 from campana.sandbox.magic_mail import MAGIC_ADDRESSES
 from campana.sandbox.magic_sms import MAGIC_NUMBERS, MagicNumber
+from campana.sandbox.magic_voice import MAGIC_TELEPHONES
 from campana.telemetry import Metrics
 
 # --- commands ----------------------------------------------------------------------------------------------------
@@ -93,9 +94,9 @@ def _labels(family: str) -> tuple[str, ...]:
 # --- the sandbox -------------------------------------------------------------------------------------------------
 
 
-def magic_table(rows: tuple[MagicNumber, ...], title: str) -> str:
+def magic_table(rows: tuple[MagicNumber, ...], title: str, about: str = "what becomes of a message") -> str:
     return table(
-        (title, "what becomes of a message", "what Campana shows"),
+        (title, about, "what Campana shows"),
         [(f"`{row.pattern}`" if "(" not in row.pattern else row.pattern, row.meaning, row.shows) for row in rows],
     )
 
@@ -106,5 +107,6 @@ def made() -> dict[str, str]:
         "options for all": options_for_all(),
         "metrics": metrics_table(),
         "magic numbers": magic_table(MAGIC_NUMBERS, "number"),
+        "magic telephones": magic_table(MAGIC_TELEPHONES, "number", "what the telephone does"),
         "magic addresses": magic_table(MAGIC_ADDRESSES, "address"),
     }

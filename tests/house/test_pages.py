@@ -109,6 +109,7 @@ def test_check_runs_everything_that_checks_and_ci_runs_the_tests() -> None:
         ("cli.md", "options for all"),
         ("operations.md", "metrics"),
         ("sandbox.md", "magic numbers"),
+        ("sandbox.md", "magic telephones"),
         ("sandbox.md", "magic addresses"),
     ],
 )

@@ -64,8 +64,16 @@ FATES: Final = (
     Fate("45", "no such number: 404", "6, 310 VoiceNumberUnknown", ringing=0, refuse=404, cause=1),
     Fate("46", "declines: 603", "6, 311 VoiceDeclined", refuse=603, cause=21),
     Fate("47", "voicemail: greets, beeps, then listens", "4 success", greets=True),
-    Fate("48", "presses 1 while listening", "4 success, acknowledged", presses="1"),
-    Fate("49", "presses 5 while listening, told by INFO", "4 success", presses="5", by_info=True),
+    Fate(
+        "48", "presses 1 while listening", "4 success; where the campaign waits for that key, acknowledged", presses="1"
+    ),
+    Fate(
+        "49",
+        "presses 5 while listening, told by INFO",
+        "4 success; where the campaign waits for 1, 306 VoiceNotAcknowledged",
+        presses="5",
+        by_info=True,
+    ),
     Fate(
         "50",
         "the network fails: 500",
