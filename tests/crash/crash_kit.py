@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from lxml import etree
 
@@ -36,6 +36,13 @@ _ENVELOPE = (
     'xmlns:a="http://schemas.datacontract.org/2004/07/OutboundNotifications">{1}</{0}></s:Body></s:Envelope>'
 )
 _NUMBERS = ("StatusCode", "LastDeliveryErrorCode", "RetryCount")
+_MEDIA = {"sms": "SMSCommInfo", "email": "EmailCommInfo", "voice": "VoiceCommInfo"}
+_VOICE = (
+    "<a:OutboundVoiceNotificationInfo><a:CallingNumber>+14165550100</a:CallingNumber>"
+    "<a:DialMsTimeout>30000</a:DialMsTimeout><a:Enabled>true</a:Enabled><a:MaxDeliveryRetries>3</a:MaxDeliveryRetries>"
+    "<a:MaxTextPlays>1</a:MaxTextPlays><a:RetryMinutesInterval>0</a:RetryMinutesInterval>"
+    "<a:TextToSpeak>The northern bridge is closed.</a:TextToSpeak></a:OutboundVoiceNotificationInfo>"
+)
 _PATH = "/OutboundNotifications.svc"
 
 
@@ -89,6 +96,36 @@ class Carrier:
     def size(self) -> int:
         """How many messages were taken."""
         return self.journal.read_bytes().count(b"\n") if self.journal.exists() else 0
+
+
+class Exchange(Carrier):
+    """The simulated carrier of calls. Its journal has a line for everything that a telephone lives through."""
+
+    def taken(self) -> Counter[str]:
+        """How many calls each number got."""
+        return self.lived("invited")
+
+    def size(self) -> int:
+        """How many calls were placed."""
+        return self._bytes().count(b'"moment":"invited"')
+
+    def lived(self, moment: str) -> Counter[str]:
+        """How often each telephone lived through this: invited, ringing, answered, text, ended."""
+        return Counter(line["number"] for line in self._lines() if line["moment"] == moment)
+
+    def up(self) -> tuple[int, int]:
+        """How many telephones ring, and how many listen, right now."""
+        now: dict[str, str] = {}
+        for line in self._lines():
+            now[line["call"]] = line["moment"]
+        counts = Counter(now.values())
+        return counts["invited"] + counts["ringing"], counts["answered"] + counts["text"]
+
+    def _lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self._bytes().splitlines() if line.endswith(b"}")]
+
+    def _bytes(self) -> bytes:
+        return self.journal.read_bytes() if self.journal.exists() else b""
 
 
 @dataclass
@@ -147,17 +184,28 @@ ehlo_name = "campana.example.com"
 """
 
 
+_TRUNK = """
+[[routes]]
+name = "trunk"
+channel = "voice"
+url = "sip:127.0.0.1:{sip};transport=udp"
+calls = {calls}
+rate = 50
+"""
+
+
 @dataclass
 class Town:
-    """A server with its two carriers, and a client that is logged in."""
+    """A server with its carriers, and a client that is logged in. Of calls there is one only where asked for."""
 
     server: Server
     smsc: Carrier
     mail: Carrier
     client: Client
+    exchange: Exchange | None = None
 
     def arrived(self) -> int:
-        """How many messages the carriers took."""
+        """How many messages the carriers took; calls are not counted."""
         return self.smsc.size() + self.mail.size()
 
     async def until_arrived(self, count: int) -> None:
@@ -170,16 +218,26 @@ class Town:
 
 @asynccontextmanager
 async def town(
-    folder: Path, *, rate: int, lease: int = 30, smsc_options: tuple[str, ...] = ("--receipt-delay", "0.1")
+    folder: Path,
+    *,
+    rate: int,
+    lease: int = 30,
+    smsc_options: tuple[str, ...] = ("--receipt-delay", "0.1"),
+    calls: int = 0,
 ) -> AsyncIterator[Town]:
-    """Start everything, with an account and a user; at the end every process is gone."""
+    """Start everything, with an account and a user; at the end every process is gone. With `calls`, it also calls
+    people, so many at a time."""
     smsc, mail = await asyncio.gather(
         Carrier.start("smsc", folder, *smsc_options),
         Carrier.start("mail", folder),
     )
+    exchange = await Exchange.start("sip", folder, "--ring", "0.5") if calls else None
     port = free_port()
     config = folder / "campana.toml"
     config.write_text(_CONFIG.format(port=port, smsc=smsc.port, mail=mail.port, rate=rate, lease=lease))
+    if exchange is not None:
+        with config.open("a", encoding="utf-8") as more:
+            more.write(_TRUNK.format(sip=exchange.port, calls=calls))
     server = Server(folder, config, port)
     try:
         async with services_for(load(config, {})) as services:
@@ -188,9 +246,9 @@ async def town(
         await server.start()
         client = Client(port)
         await client.log_in()
-        yield Town(server, smsc, mail, client)
+        yield Town(server, smsc, mail, client, exchange)
     finally:
-        for process in (smsc.process, mail.process, server.process):
+        for process in (smsc.process, mail.process, exchange and exchange.process, server.process):
             if process is not None:
                 await end(process)
 
@@ -226,8 +284,8 @@ class Client:
         self.session = _text(answer, "SessionId")
         assert self.session
 
-    async def add_campaign(self, guid: str, *, paused: bool = False, update: bool = False) -> None:
-        """Add (or replace) a campaign that sends SMS and email."""
+    async def add_campaign(self, guid: str, *, paused: bool = False, update: bool = False, calls: bool = False) -> None:
+        """Add (or replace) a campaign that sends SMS and email, and calls people where it is told to."""
         sms = "<a:Enabled>true</a:Enabled><a:FromNumber>Campana</a:FromNumber><a:TextToSend>Hello</a:TextToSend>"
         email = (
             "<a:Enabled>true</a:Enabled><a:FromEmail>news@example.com</a:FromEmail>"
@@ -236,18 +294,20 @@ class Client:
         campaign = (
             f"<a:ID>{guid}</a:ID><a:IsPaused>{str(paused).lower()}</a:IsPaused>"
             f"<a:OutboundEmailNotificationInfo>{email}</a:OutboundEmailNotificationInfo>"
-            f"<a:OutboundSMSNotificationInfo>{sms}</a:OutboundSMSNotificationInfo><a:ShortName>Autumn</a:ShortName>"
+            f"<a:OutboundSMSNotificationInfo>{sms}</a:OutboundSMSNotificationInfo>{_VOICE if calls else ''}"
+            "<a:ShortName>Autumn</a:ShortName>"
         )
         operation = "UpdateCampaign" if update else "AddCampaign"
         answer = await self.call(operation, f"<sessionId>{self.session}</sessionId><campaign>{campaign}</campaign>")
         assert _text(answer, f"{operation}Result") == "0"
 
     def contact(self, campaign: str, guid: str, number: int) -> str:
-        """What to add: a contact with a phone and a mailbox."""
+        """What to add: a contact with a phone, for SMS and calls, and a mailbox."""
         return (
             f"<sessionId>{self.session}</sessionId><contact><a:CampaignId>{campaign}</a:CampaignId>"
             f"<a:EmailCommInfo><a:Destination>{inbox(number)}</a:Destination></a:EmailCommInfo><a:Id>{guid}</a:Id>"
-            f"<a:SMSCommInfo><a:Destination>{phone(number)}</a:Destination></a:SMSCommInfo></contact>"
+            f"<a:SMSCommInfo><a:Destination>{phone(number)}</a:Destination></a:SMSCommInfo>"
+            f"<a:VoiceCommInfo><a:Destination>{phone(number)}</a:Destination></a:VoiceCommInfo></contact>"
         )
 
     async def load(self, campaign: str, numbers: list[int], lines: int = 8) -> list[int]:
@@ -275,12 +335,12 @@ class Client:
         return [node.text or "" for node in etree.fromstring(answer).iter("{*}guid")]
 
     async def standings(self, campaign: str) -> dict[str, dict[int, Standing]]:
-        """How every contact stands: on SMS and on email, by its number."""
+        """How every contact stands: on SMS, on email and by telephone, by its number."""
         root = etree.fromstring(await self._of_campaign("GetCampaignContacts", campaign))
-        told: dict[str, dict[int, Standing]] = {"sms": {}, "email": {}}
+        told: dict[str, dict[int, Standing]] = {medium: {} for medium in _MEDIA}
         for contact in root.iter("{*}OutboundNotificationContactInfo"):
             number = number_of(contact.findtext("{*}Id"))
-            for medium, element in (("sms", "SMSCommInfo"), ("email", "EmailCommInfo")):
+            for medium, element in _MEDIA.items():
                 info = contact.find(f"{{*}}{element}")
                 values = [info.findtext(f"{{*}}{name}") for name in _NUMBERS]
                 told[medium][number] = Standing(info.findtext("{*}Destination"), *map(int, values))

@@ -87,10 +87,13 @@ async def test_two_trunks_have_lines_each(tmp_path: Path) -> None:
 
 
 @pytest.mark.xdist_group("quiet")
-async def test_a_trunk_that_is_slow_to_answer_is_called_as_fast_as_it_may(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("calls", "lasts"), [(2_000, 20.0), (100, 1.0)], ids=["many lines", "short calls"])
+async def test_a_trunk_that_is_slow_to_answer_is_called_as_fast_as_it_may(
+    tmp_path: Path, calls: int, lasts: float
+) -> None:
     """It answers an INVITE after 0.9 s: then some 50 calls are being set up at a time."""
-    trunk = Trunk(MovedClock(), setup=0.9, lasts=20.0)
-    async with flowing(tmp_path, [], built=[trunk.settings(calls=2_000, rate=50)]) as river:
+    trunk = Trunk(MovedClock(), setup=0.9, lasts=lasts)
+    async with flowing(tmp_path, [], built=[trunk.settings(calls=calls, rate=50)]) as river:
         campaign = await river.add(voice_campaign())
         await river.fill(campaign, phones(2_000), VOICE)
         await trunk.until(lambda: len(trunk.placed) >= 200, 30)
