@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from campana.cli import accounts, attempts, configuration, database, demo, routes, serving, users
+from campana.cli import accounts, attempts, configuration, database, demo, routes, serving, speech, users
 from campana.cli.output import CommandError, Globals
 from campana.config import ConfigError
 from campana.domain.errors import MethodError
@@ -34,6 +34,8 @@ app.command("attempts")(attempts.attempts)
 app.add_typer(accounts.app, name="account")
 app.add_typer(users.app, name="user")
 app.add_typer(routes.app, name="routes")
+app.command("voices")(speech.voices)
+app.command("say")(speech.say)
 app.add_typer(database.app, name="db")
 app.add_typer(configuration.app, name="config")
 

@@ -28,6 +28,8 @@ SYSTEM_DATA: Final = Path("/var/lib/campana")
 _PREFIX: Final = "CAMPANA_"
 _ROUTES_VARIABLE: Final = "CAMPANA_ROUTES"
 _LARGEST_FILE: Final = 4_194_304
+_LISTS: Final = "a JSON list or values with commas between them"
+_TABLES: Final = "a JSON object"
 
 _SECTIONS: Final[dict[str, type[BaseModel]]] = {
     name: field.annotation
@@ -124,6 +126,7 @@ def _rebase(raw: dict[str, Any], file: Path | None) -> None:
     base = file.parent if file is not None else Path()
     server = raw.setdefault("server", {})
     _rebase_paths(server, _SECTIONS["server"], base)
+    _rebase_paths(raw.get("speech", {}), _SECTIONS["speech"], base)
     server.setdefault("data_dir", SYSTEM_DATA if file == SYSTEM_FILE else base / "campana-data")
     url = raw.get("database", {}).get("url")
     if isinstance(url, str) and len(url) > len(SQLITE_PREFIX) and url.startswith(SQLITE_PREFIX):
@@ -160,13 +163,15 @@ def _overlay(raw: dict[str, Any], origins: dict[str, str], environ: Mapping[str,
         try:
             raw.setdefault(section, {})[key] = _value(environ[variable], field.annotation)
         except ValueError:
-            problems.append(f"{variable}: should be a JSON list or values with commas between them")
+            problems.append(f"{variable}: should be {_LISTS if get_origin(field.annotation) is tuple else _TABLES}")
         origins[f"{section}.{key}"] = variable
     return problems
 
 
 def _value(text: str, annotation: object) -> object:
-    """A variable's text as pydantic takes it: lists as JSON or with commas, everything else as it is."""
+    """A variable's text as pydantic takes it: lists as JSON or with commas, tables as JSON, all else as it is."""
+    if get_origin(annotation) is dict:
+        return json.loads(text)
     if get_origin(annotation) is not tuple:
         return text
     return json.loads(text) if text.lstrip().startswith("[") else [item.strip() for item in text.split(",")]

@@ -174,6 +174,10 @@ class BounceSettings(Section):
         return listen
 
 
+class SpeechSection(Section, SpeechSettings):
+    """`[speech]`: engines, voices, and what was spoken before; the channel that speaks owns its keys."""
+
+
 class LogSettings(Section):
     """`[log]`: what is written to standard error."""
 
@@ -193,8 +197,8 @@ class Settings(Section):
     limits: LimitSettings = LimitSettings()
     progress: ProgressSettings = ProgressSettings()
     bounces: BounceSettings = BounceSettings()
+    speech: SpeechSection = SpeechSection()
     log: LogSettings = LogSettings()
-    speech: SpeechSettings = SpeechSettings()
     routes: tuple[SerializeAsAny[RouteSettings], ...] = ()
 
     _file: Path | None = PrivateAttr(default=None)

@@ -31,7 +31,7 @@ class SpeechSettings(BaseModel):
         description="Voice for campaigns whose voice name says nothing; blank takes the best liked one for English.",
     )
     aliases: dict[VoiceName, VoiceName] = Field(
-        default_factory=dict,
+        default={},
         max_length=1_000,
         description='Voices for names of other products, as in `"Microsoft Zira" = "flite:slt"`.',
     )
