@@ -17,6 +17,8 @@ import sys
 import time
 from collections.abc import Callable
 
+import uvloop
+
 from benchmarks.rtp_echo import PAYLOAD, STOP
 from campana.channels.voice.media.stream import Stream
 from campana.channels.voice.media.studio import Studio
@@ -98,7 +100,7 @@ def main() -> None:
     what, core, port, calls, seconds = sys.argv[1], *map(int, sys.argv[2:5]), float(sys.argv[5])
     os.sched_setaffinity(0, {core})
     _limit(calls)
-    found = bare(port, calls, seconds) if what == "bare" else asyncio.run(speak(port, calls, seconds))
+    found = bare(port, calls, seconds) if what == "bare" else uvloop.run(speak(port, calls, seconds))
     print(json.dumps(found), flush=True)
 
 
