@@ -127,10 +127,10 @@ class Locator(Protocol):
     """Where the trunk's hosts are (RFC 3263)."""
 
     async def targets(self) -> list[Target]:
-        """The places to try, in order. Raises OSError where a name cannot be looked up."""
+        """The places to try, in order; none where nothing could be found out."""
 
     async def resolve(self, host: str, port: int | None, transport: Transport) -> list[Target]:
-        """The places that a URI's host stands for. Raises OSError."""
+        """The places that a URI's host stands for, in order; none where it leads nowhere."""
 
     def failed(self, target: Target) -> None:
         """It did not answer: others are to be tried before it for a while."""
