@@ -39,6 +39,16 @@ class MediaProcess:
                 if isinstance(frame, kind):
                     return frame
 
+    async def rest(self, within: float = SOON) -> list[Any]:
+        """All that it says until it closes the pipe."""
+        said: list[Any] = []
+        async with asyncio.timeout(within):
+            while True:
+                try:
+                    said.append(await self._read())
+                except EOFError:
+                    return said
+
     async def exit_code(self, within: float = SOON) -> int:
         async with asyncio.timeout(within):
             return await self.process.wait()
