@@ -195,6 +195,23 @@ async def test_what_the_trunk_never_took_is_no_attempt(ended, told) -> None:
     assert scene.over == [scene.call]
 
 
+async def test_an_invite_behind_which_the_connection_broke_may_have_arrived() -> None:
+    scene = Scene()
+    scene.targets_found = [Target(Transport.TCP, "127.0.0.1", 5060, "127.0.0.1")]
+    await scene.dialled()
+    scene.ended(problem=Problem.TRANSPORT)
+    assert scene.told[0] == Settled(7, S.ACCEPTED)
+    assert scene.end().unanswered is C.VOICE_UNREACHABLE
+
+
+async def test_a_connection_that_was_never_made_reached_nobody() -> None:
+    scene = Scene()
+    scene.targets_found = [Target(Transport.TCP, "127.0.0.1", 5060, "127.0.0.1")]
+    await scene.call.place()
+    scene.ended(problem=Problem.TRANSPORT)
+    assert scene.told == [Settled(7, S.UNREACHABLE)]
+
+
 # --- when it is the trunk's --------------------------------------------------------------------------------------
 
 

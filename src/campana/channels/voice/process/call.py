@@ -35,6 +35,7 @@ from campana.channels.voice.sip.sdp import (
     make_offer,
     parse_answer,
 )
+from campana.channels.voice.sip.uri import Transport
 from campana.domain.call import CallReport, HungUpBy
 from campana.domain.outcome import DeliveryCode
 
@@ -88,6 +89,7 @@ class Call:
         """Epoch milliseconds; what follows it is counted by a clock that nobody sets."""
         self._began = self._rang = self._answered = 0.0
         self._no_common_media = False
+        self._by_datagrams = True
 
     # --- before it leaves ----------------------------------------------------------------------------------------
 
@@ -110,6 +112,7 @@ class Call:
         targets = await equipment.locator.targets()
         if not targets:
             return self._fail(Settling.UNREACHABLE, equipment.locator.problem)
+        self._by_datagrams = targets[0].transport is Transport.UDP
         try:
             self._stream = equipment.studio.open(targets[0].address)
         except OSError as error:
@@ -271,6 +274,9 @@ class Call:
     def _how_it_never_left(self, ended: LegEnded) -> Settling | None:
         """Why nobody can have been reached; None where the trunk had it, or may have had it."""
         if self._is_settled:
+            return None
+        if ended.problem is Problem.TRANSPORT and self._began and not self._by_datagrams:
+            # The connection broke behind the INVITE: it may have arrived. Of a datagram, ICMP says that it has not.
             return None
         if ended.problem in _UNTAKEN:
             return _UNTAKEN[ended.problem]
