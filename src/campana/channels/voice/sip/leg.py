@@ -245,6 +245,10 @@ class OutgoingLeg:
         text, cause = (told.text, told.cause) if told is not None else ("", None)
         if conversation is self._conversation:
             self._end(LegEnded(HungUpBy.CALLEE, 200, text, cause, None))
+        elif self._conversation is None:
+            # Their answer was lost, or they gave up before any: whatever else rings is cancelled.
+            self._end(LegEnded(HungUpBy.CALLEE, None, text, cause, None))
+            self._forsake()
 
     def pressed(self, conversation: Conversation, key: str, ms: int) -> None:
         """A key was told by INFO."""
