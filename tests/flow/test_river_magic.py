@@ -1,20 +1,27 @@
-"""Every row of both sandbox tables, end to end: what arrives, and what Campana finally shows over SOAP."""
+"""Every row of the sandbox's tables, end to end: what arrives, and what Campana finally shows over SOAP."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import uuid4
 
 import pytest
 from river_door import door
-from river_kit import River, email_route, flowing, magic, sms_route
+from river_kit import MovedClock, River, email_route, flowing, magic, phone, sms_route
+from voice_route_kit import Saying
 
 from campana.channels.email.listener import BounceListener
+from campana.channels.voice import VoiceRouteSettings
+from campana.channels.voice.channel import VoiceRoute
+from campana.channels.voice.speech.speech import Speech
 from campana.sandbox.magic_mail import MAGIC_ADDRESSES
 from campana.sandbox.magic_sms import MAGIC_NUMBERS
+from campana.sandbox.magic_voice import FATES, MAGIC_TELEPHONES
 from campana.sandbox.mail import MailSimulator
 from campana.sandbox.mail_notices import Office
+from campana.sandbox.sip import SipSimulator
 from campana.sandbox.smsc import SmscSimulator
 
 
@@ -76,6 +83,30 @@ EMAIL = {
     "vacation@": Shows(4, 0, 2, 1),
 }
 
+VOICE = {
+    "": Shows(4, 0, 2, 1),
+    "40": Shows(6, 305, 0, 3),
+    "41": Shows(4, 0, 1, 2),
+    "42": Shows(6, 303, 0, 3),
+    "43": Shows(4, 0, 1, 2),
+    "44": Shows(6, 304, 0, 3),
+    "45": Shows(6, 310, 2, 1),
+    "46": Shows(6, 311, 2, 1),
+    "47": Shows(4, 0, 2, 1),
+    "48": Shows(4, 0, 2, 1),
+    "49": Shows(4, 0, 2, 1),
+    "50": Shows(6, 301, 0, 3),
+    "51": Shows(6, 302, 0, 3),
+    "52": Shows(6, 312, 2, 1),
+    "53": Shows(4, 0, 2, 1),
+    "54": Shows(4, 0, 2, 1),
+    "55": Shows(4, 0, 2, 1),
+    "56": Shows(6, 301, 0, 3),
+    "57": Shows(6, 308, 0, 3),
+}
+IMPATIENT = {"44", "56"}
+"""Called by a campaign that waits for a second."""
+
 
 def campaign(guid: str) -> dict[str, Any]:
     return {
@@ -93,6 +124,8 @@ def campaign(guid: str) -> dict[str, Any]:
 
 def test_no_row_was_forgotten() -> None:
     assert set(SMS) == {row.pattern.rpartition(" 01")[2] for row in MAGIC_NUMBERS}
+    assert set(VOICE) == {fate.digits for fate in FATES}
+    assert len(MAGIC_TELEPHONES) == len(FATES)
     assert set(EMAIL) == {row.pattern for row in MAGIC_ADDRESSES}
 
 
@@ -142,3 +175,46 @@ async def test_a_magic_address_meets_its_fate(tmp_path: Path, row: str) -> None:
             assert (told.StatusCode, told.LastDeliveryErrorCode, told.RetryCount) == shows[:3]
             await listener.stop()
         assert mail.counts[address] == shows.arrived
+
+
+def calling(guid: str, dial_ms: int) -> dict[str, Any]:
+    return {
+        "ID": guid,
+        "ShortName": f"Autumn, {dial_ms} ms",
+        "OutboundVoiceNotificationInfo": {
+            "Enabled": True,
+            "CallingNumber": "+14165550000",
+            "DialMsTimeout": dial_ms,
+            "MaxTextPlays": 1,
+            "MaxDeliveryRetries": 3,
+            "RetryMinutesInterval": 0,
+            "TextToSpeak": "Hello",
+        },
+    }
+
+
+async def test_magic_telephones_meet_their_fates(tmp_path: Path) -> None:
+    """All at once: each call rings, is answered or refused beside the others."""
+    numbers = {digits: magic(int(digits)) if digits else phone(1) for digits in VOICE}
+    async with SipSimulator(ring=0.05, hang_up_after=0.2, press_after=0.1, greeting=0.2) as network:
+        url = f"sip:127.0.0.1:{network.port}"
+        settings = VoiceRouteSettings(name="trunk", url=url, calls=len(numbers), rate=50, pause=0.1)
+        clock = MovedClock()
+        route = VoiceRoute(settings, clock, cast("Speech", Saying(tmp_path / "said")))
+        async with flowing(tmp_path, [], clock=clock, built=[(route, settings)]) as river, door(river) as soap:
+            await soap.open()
+            called = {str(uuid4()): (8_000, set(VOICE) - IMPATIENT), str(uuid4()): (1_000, IMPATIENT)}
+            for guid, (dial_ms, rows) in called.items():
+                assert await soap.ask("AddCampaign", campaign=calling(guid, dial_ms)) == 0
+                for row in rows:
+                    contact = {"CampaignId": guid, "VoiceCommInfo": {"Destination": numbers[row]}}
+                    assert await soap.ask("AddCampaignContact", contact=contact) == 0
+            for guid, (_, rows) in called.items():
+                ends = Counter((VOICE[row].status, VOICE[row].error) for row in rows)
+                await soap.until(guid, ends, "VoiceCommInfo")
+                told = [one.VoiceCommInfo for one in (await soap.contacts(guid)).values()]
+                left = {one.Destination: one.RetryCount for one in told}
+                assert left == {numbers[row]: VOICE[row].left for row in rows}
+        assert network.counts == {numbers[row]: shows.arrived for row, shows in VOICE.items()}
+        assert list(network.complaints) == []
+        assert {call.record.number for call in network.live.values()} <= {numbers["56"]}, "it hears of no end"

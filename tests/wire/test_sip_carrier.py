@@ -299,6 +299,13 @@ async def test_people_answer_late_or_without_ringing() -> None:
         await call.hang_up()
 
 
+async def test_a_call_that_nothing_is_said_to_is_forgotten() -> None:
+    async with calling(magic(56), t1=0.001) as (carrier, caller, call):
+        call.invite()
+        told = await carrier.expect(call.number)
+        assert (told.status, told.ended_by, caller.heard) == (0, EndedBy.NOBODY, [])
+
+
 async def test_a_test_can_hang_up_at_any_time() -> None:
     async with calling(magic(44)) as (carrier, _, call):
         call.invite()

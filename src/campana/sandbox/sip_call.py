@@ -77,8 +77,11 @@ class Call:
     async def _is_answered(self) -> bool:
         """Ring, then answer or refuse; tell whether it was answered."""
         fate = self._fate
-        if fate.trying:
-            self._invite.answer(100)
+        if not fate.trying:
+            await asyncio.sleep(self._carrier.timers.patience)
+            self._ended(EndedBy.NOBODY)
+            return False
+        self._invite.answer(100)
         if fate.ringing and not self._rings():
             return False
         await asyncio.sleep(self._carrier.ring if fate.ring is None else fate.ring)
