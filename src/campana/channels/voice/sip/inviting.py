@@ -35,9 +35,10 @@ class Inviting:
 
     def uri(self, target: Target) -> str:
         """The Request-URI for a host of the trunk; behind an outbound proxy, the first host's."""
-        trunks = self._trunks
-        found = next((trunk for trunk in trunks if trunk.host.rstrip(".") == target.name), trunks[0])
-        return uri_at(trunks[0] if self._via_proxy else found, self._invitation.destination)
+        trunks = () if self._via_proxy else self._trunks
+        found = [trunk for trunk in trunks if trunk.host.rstrip(".") == target.name] or [self._trunks[0]]
+        trunk = next((trunk for trunk in found if trunk.port == target.port), found[0])
+        return uri_at(trunk, self._invitation.destination)
 
     def count(self) -> None:
         """What follows is a new request: after a challenge or a redirection."""

@@ -151,6 +151,8 @@ class OutgoingLeg:
         if self._is_over or verdict.conversation is not None:
             return
         status = response.status if response is not None else None
+        if status is not None and status >= 300:
+            self._events.responded(status)
         told = told_in(response) if response is not None else None
         reason = (told.text if told is not None else "") or (response.reason if response is not None else verdict.words)
         problem, by = verdict.problem, HungUpBy.NETWORK
