@@ -26,10 +26,10 @@ async def run(words: Sequence[str], text: str, seconds: float, most: int, codes:
 
     Raises SpeechUnavailable where it fails or takes too long. Of more than `most` octets, the rest is not read.
     """
-    process = await _started(words, ())
+    process = await _started(words, text, ())
     try:
         async with asyncio.timeout(seconds):
-            _, answer = await asyncio.gather(_feed(process, text), _read(process, most))
+            answer = await _read(process, most)
             if len(answer) < most:
                 _check(words, await process.wait(), codes)
             return answer
@@ -48,10 +48,9 @@ async def run_into_file(words: Sequence[str], text: str, seconds: float, most: i
     file = os.memfd_create("speech")
     try:
         named = [f"/proc/self/fd/{file}" if word == "FILE" else word for word in words]
-        process = await _started(["sh", "-c", _LIMITED, "sh", str(most // _BLOCK + 1), *named], (file,))
+        process = await _started(["sh", "-c", _LIMITED, "sh", str(most // _BLOCK + 1), *named], text, (file,))
         try:
             async with asyncio.timeout(seconds):
-                await _feed(process, text)
                 code = await process.wait()
             if code == -signal.SIGXFSZ:
                 raise SpeechRefused("the text takes too long to hear")
@@ -65,22 +64,28 @@ async def run_into_file(words: Sequence[str], text: str, seconds: float, most: i
         os.close(file)
 
 
-async def _started(words: Sequence[str], files: Sequence[int]) -> Process:
+async def _started(words: Sequence[str], text: str, files: Sequence[int]) -> Process:
+    given = _in_memory(text)
     try:
         output = DEVNULL if files else PIPE
         return await asyncio.create_subprocess_exec(
-            "nice", "-n", "5", *words, stdin=PIPE, stdout=output, stderr=DEVNULL, pass_fds=files
+            "nice", "-n", "5", *words, stdin=given, stdout=output, stderr=DEVNULL, pass_fds=files
         )
     except OSError as error:
         raise SpeechUnavailable(f"{words[0]} cannot be started: {error.strerror}") from error
+    finally:
+        os.close(given)
 
 
-async def _feed(process: Process, text: str) -> None:
-    if process.stdin is not None:
-        with contextlib.suppress(ConnectionError):
-            process.stdin.write(text.encode("utf-8", "ignore"))
-            await process.stdin.drain()
-        process.stdin.close()
+def _in_memory(text: str) -> int:
+    """A file that holds a text, to be read from its start; to be closed.
+
+    Not a pipe: uvloop's pipe to a process is a socket, and no program can open /dev/stdin where it is one.
+    """
+    file = os.memfd_create("text")
+    os.write(file, text.encode("utf-8", "ignore"))
+    os.lseek(file, 0, os.SEEK_SET)
+    return file
 
 
 async def _read(process: Process, most: int) -> bytes:
