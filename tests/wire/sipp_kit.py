@@ -44,7 +44,6 @@ _KEEP = """\
 <ereg regexp=" *(.*)" search_in="hdr" header="CSeq:" check_it="true" assign_to="w4,cseq"/>
 <ereg regexp="(sips?:[^&gt;]+)" search_in="hdr" header="Contact:" check_it="true" assign_to="w5,contact"/>
 """
-_KEPT = "w1,w2,w3,w4,w5,via,from,to,cseq,contact"
 
 TAG = "judge-[call_number]-[pid]"
 CONTACT = "Contact: <sip:phone@[local_ip]:[local_port];transport=[transport]>"
@@ -134,7 +133,7 @@ def wait(ms: int) -> str:
 
 def branches(rows: Mapping[str, Sequence[str]]) -> list[str]:
     """One story for many numbers: the dialled number's end decides. Begins with the INVITE."""
-    dialled = [f'<ereg regexp="sip:[^@]*{end}@" search_in="msg" assign_to="n{end}"/>' for end in rows]
+    dialled = [f'<ereg regexp="^INVITE sip:[^@]*{end}@" search_in="msg" assign_to="n{end}"/>' for end in rows]
     story = [invite("".join(dialled))]
     story += [f'<nop next="l{end}" test="n{end}"/>' for end in rows]
     for end, part in rows.items():
@@ -145,8 +144,8 @@ def branches(rows: Mapping[str, Sequence[str]]) -> list[str]:
 def scenario(story: Sequence[str]) -> str:
     """The story as a scenario file of SIPp."""
     text = "\n".join(story)
-    checks = ",".join(sorted({_KEPT, *re.findall(r'assign_to="([cn]\w+)"', text)}))
-    used = f'<Reference variables="{checks}"/>'
+    checks = ",".join(sorted(set(re.findall(r"[\w]+", ",".join(re.findall(r'assign_to="([\w,]+)"', text))))))
+    used = f'<Reference variables="{checks}"/>' if checks else ""
     return f'<?xml version="1.0" encoding="UTF-8"?>\n<scenario name="judge">\n{text}\n{used}\n</scenario>\n'
 
 
@@ -212,7 +211,7 @@ class Sipp:
         log = self.folder / "messages.log"
         text = log.read_text(encoding="utf-8", errors="replace").replace("\r\n", "\n") if log.exists() else ""
         found = list(_ENTRY.finditer(text))
-        ends = [entry.start() for entry in found[1:]] + [len(text)]
+        ends = [*(entry.start() for entry in found), len(text)][1:]
         return [_message(entry, text[entry.end() : end]) for entry, end in zip(found, ends, strict=True)]
 
     def heard(self, method: str) -> list[Message]:

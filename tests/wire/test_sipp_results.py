@@ -148,9 +148,9 @@ ROWS = {
     "answered after we gave up unheard": Row(
         [wait(1_700), answer(again=False), hear("ACK"), *ENDS], C.VOICE_UNREACHABLE, NETWORK, None, SHORT
     ),
-    "rings, then busy": Row([say(180), wait(200), say(486), *REFUSED], C.VOICE_BUSY, NETWORK, 486, rang=True),
+    "rings, then busy": Row([say(180), wait(200), say(486), *REFUSED], C.VOICE_BUSY, THEM, 486, rang=True),
     "rings, then 480": Row(
-        [say(180), wait(200), say(480), *REFUSED], C.VOICE_NO_ANSWER, NETWORK, 480, rang=True
+        [say(180), wait(200), say(480), *REFUSED], C.VOICE_NO_ANSWER, THEM, 480, rang=True
     ),
     "answers, hears it twice": Row(
         [*TALK, *ENDS], C.OK, US, 200, {"plays": 2}, plays=2, rang=True, answered=True, heard_ms=(780, 820)
@@ -178,7 +178,7 @@ ROWS = {
 
 
 async def test_each_course_of_a_call_is_told_as_it_was(tmp_path: Path) -> None:
-    stories = {f"1416555{n:04}": row.story for n, row in enumerate(ROWS.values())}
+    stories = {f"1416777{n:04}": row.story for n, row in enumerate(ROWS.values())}
     async with (
         ear() as listener,
         sipp(branches(stories), tmp_path, calls=len(ROWS), ear=listener.port) as trunk,

@@ -13,7 +13,7 @@ from typing import cast
 
 from sipp_kit import SOON
 
-from campana.channels.contract import Accepted, Result
+from campana.channels.contract import Accepted, Health, Result
 from campana.channels.voice import VoiceRouteSettings
 from campana.channels.voice.channel import VoiceRoute
 from campana.channels.voice.speech.contract import Clip
@@ -117,13 +117,14 @@ class Caller:
 
 @contextlib.asynccontextmanager
 async def calling(url: str, speech: FixedSpeech, **more) -> AsyncIterator[Caller]:
-    """A voice route with a trunk at `url`, started."""
+    """A voice route with a trunk at `url`, up: it asks nothing of the trunk and takes it for granted."""
     values = {"name": "trunk", "channel": "voice", "url": url, "ping": 0, "rate": 50, "pause": 0.1, "key_wait": 0.3}
     settings = VoiceRouteSettings(**(values | {"calls": 50} | more))
     route = VoiceRoute(settings, lambda: time.time_ns() // 1_000_000, cast(Speech, speech))
     caller = Caller(route)
     await route.start(caller)
     try:
+        await caller.until(lambda: route.state.health is Health.UP)
         yield caller
     finally:
         await route.stop(2.0)
