@@ -22,7 +22,7 @@ PEAK: Final = 0.7 * 32_767
 LEAD_MS: Final = 150
 """Silence before the first word: the way of the sound opens late on some telephones."""
 _INAUDIBLE: Final = 400
-"""Samples that never exceed this are no speech, but what engines make of a pause (flite some 100), 38 dB below full scale."""
+"""Samples that never exceed this, 38 dB below full scale, are no speech: flite makes some 100 of a pause."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ _KNOWN: Final = {
 }
 """Language and gender of the voices that flite brings along, the clearest ones first. awb_time tells the time alone."""
 _LONG_WORD: Final = re.compile(r"(\S{40})(?=\S)")
-"""Words are cut here: the time that flite takes for one grows with the square of its length."""
+_LONG_SENTENCE: Final = re.compile(r"([^.!?]{400}[^\s.!?]*)\s")
+"""Both are cut here: the time that flite takes for one grows with the square of its length."""
 _FASTEST_RATE: Final = 48_000
 _ASK_SECONDS: Final = 20.0
 _LONGEST_ANSWER: Final = 65_536
@@ -70,7 +71,7 @@ class Flite:
         stretch = f"duration_stretch={1 / self._settings.speed:.3f}"
         words = [self._program, "-voice", voice.name, "--setf", stretch, "-f", "/dev/stdin", "-o", "FILE"]
         most = int((self._settings.longest_seconds + 1) * _FASTEST_RATE * 2)
-        short = _LONG_WORD.sub(r"\1 ", text)
+        short = _LONG_SENTENCE.sub("\\1\n\n", _LONG_WORD.sub(r"\1 ", text))
         return sound_of_wav(await programs.run_into_file(words, short, self._settings.timeout, most))
 
     async def close(self) -> None:
