@@ -9,7 +9,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
@@ -80,7 +80,7 @@ def dial(call: int, number: str, clip: str, **more: Any) -> Dial:
 
 
 @asynccontextmanager
-async def media_process() -> AsyncIterator[MediaProcess]:
+async def media_process(level: str = "error", log: IO[bytes] | None = None) -> AsyncIterator[MediaProcess]:
     """A media process that has just started; it is killed at the end where it has not ended by itself."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
@@ -91,8 +91,9 @@ async def media_process() -> AsyncIterator[MediaProcess]:
                 "-m",
                 "campana.channels.voice.process",
                 str(theirs.fileno()),
-                "error",
+                level,
                 "json",
+                stderr=log,
                 pass_fds=(theirs.fileno(),),
             )
         try:

@@ -14,6 +14,7 @@ from media_process_kit import configure, dial, media_process
 from campana.channels.voice.process.frames import (
     LENGTH,
     LONGEST,
+    Caller,
     Check,
     Checked,
     Drop,
@@ -75,6 +76,28 @@ async def test_when_the_main_process_is_gone_all_calls_are_hung_up_and_it_exits(
         assert await ends(trunk) == BOTH_HUNG_UP
         assert time.monotonic() - began < 2.0
         assert await media.exit_code() == 0
+
+
+async def test_even_the_most_talkative_log_tells_on_nobody(tmp_path, clip) -> None:
+    path = tmp_path / "log"
+    with path.open("wb") as log:
+        async with (
+            SipSimulator(ring=0.05, accounts={"user": "hunter2"}) as trunk,
+            media_process("debug", log) as media,
+        ):
+            media.tell(configure(trunk.port, username="user", password="hunter2", ping=0.1))
+            while (await media.hear(State)).health != "up":
+                pass
+            media.tell(dial(1, LISTENER, clip, caller=Caller("Jo Bloggs", "+441632960999")))
+            media.tell(Go((await media.hear(Ready)).call))
+            await trunk.until(LISTENER, Moment.TEXT)
+            trunk.silent = True
+            media.end.close()
+            assert await media.exit_code() == 0
+    said = path.read_text()
+    assert "voice." in said
+    for secret in (LISTENER.lstrip("+"), "441632960999", "Bloggs", "hunter2"):
+        assert secret not in said
 
 
 GARBAGE = {

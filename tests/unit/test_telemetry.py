@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import campana
 from campana import telemetry
-from campana.telemetry import Metrics, configure_logging, mask, scrub
+from campana.telemetry import Metrics, configure_logging, logging_in_use, mask, scrub
 
 
 @pytest.fixture(autouse=True)
@@ -233,6 +233,18 @@ def test_two_sets_of_metrics_do_not_share() -> None:
     one, other = Metrics(), Metrics()
     one.login_failures.add(by=5)
     assert samples(other)["campana_login_failures_total", ()] == 0
+
+
+@pytest.mark.parametrize(("level", "form"), [("info", "console"), ("WARNING", "json"), ("debug", "json")])
+def test_a_process_that_is_started_can_log_like_this_one(level: str, form) -> None:
+    configure_logging(level, form, io.StringIO())
+    assert logging_in_use() == (level.lower(), form)
+
+
+def test_without_logs_of_ours_another_process_logs_json() -> None:
+    logging.getLogger().handlers = []
+    logging.getLogger().setLevel("ERROR")
+    assert logging_in_use() == ("error", "json")
 
 
 def test_every_metric_that_the_house_promises_is_there() -> None:
