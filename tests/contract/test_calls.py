@@ -17,8 +17,8 @@ from campana.domain.delivery import Medium, Status
 from campana.domain.message import Content
 from campana.domain.outcome import Change, DeliveryCode, Receipt, ReceiptState
 from campana.storage.river import Judged, Lease, Step
+from campana.storage.rows import ATTEMPTS_IN_A_PAGE as PAGE
 from campana.storage.sqlite import SqliteStore
-from campana.storage.sqlite.attempts import PAGE
 from campana.storage.store import AttemptRow, NewContact
 from tests.contract.conftest import NOW, World, a_campaign, guid, rules
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from campana.domain.campaign import Campaign, EmailSettings
-from campana.storage.sqlite.campaigns import REMEMBERED_CHARACTERS, CampaignReader
+from campana.storage.campaign_rows import REMEMBERED_CHARACTERS, CampaignReader
 
 LONG = 1_000_000
 

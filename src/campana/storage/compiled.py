@@ -1,4 +1,4 @@
-"""Owns the step from a SQLAlchemy Core statement to the text that a driver runs, taken once.
+"""Owns the step from a SQLAlchemy Core statement to the text that a driver runs, taken once for each database.
 
 Must not hold statements of its own. Running Core statements through a Connection costs some 20 µs each, more than
 SQLite needs for the work itself; compiled once, the same statements cost nothing beyond the driver.
@@ -11,12 +11,13 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import ColumnElement, Insert, Table, bindparam, insert, or_
+from sqlalchemy.dialects import registry, sqlite
+from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ClauseElement
 
-_DIALECT = sqlite.dialect(paramstyle="named")
+_SQLITE = sqlite.dialect(paramstyle="named")
 
 
 def among(column: ColumnElement[int], values: Iterable[int | ColumnElement[int]]) -> ColumnElement[bool]:
@@ -24,26 +25,49 @@ def among(column: ColumnElement[int], values: Iterable[int | ColumnElement[int]]
     return or_(*(column == value for value in values))
 
 
-class _Compiled:
+def insert_keyless(table: Table) -> Insert:
+    """An INSERT of every column but the primary key, which the database hands out."""
+    return insert(table).values({column.name: bindparam(column.name) for column in table.c if not column.primary_key})
+
+
+class Compiled:
     """A statement's text and the values that it brings itself."""
 
-    __slots__ = ("defaults", "sql")
+    __slots__ = ("_names", "defaults", "sql")
 
-    def __init__(self, statement: ClauseElement) -> None:
-        compiled = statement.compile(dialect=_DIALECT)
+    def __init__(self, statement: ClauseElement, dialect: Dialect) -> None:
+        compiled = statement.compile(dialect=dialect)
         assert isinstance(compiled, SQLCompiler)
         self.sql = str(compiled)
         self.defaults: dict[str, Any] = {
             name: value for name, value in compiled.params.items() if not compiled.binds[name].required
         }
+        self._names = tuple(compiled.positiontup or ())
+
+    def in_order(self, parameters: dict[str, Any]) -> list[Any]:
+        """The values for `$1`, `$2`, ... Raises KeyError where one is missing."""
+        values = self.defaults | parameters
+        return [values[name] for name in self._names]
 
 
 @functools.cache
-def _compiled(statement: ClauseElement) -> _Compiled:
-    return _Compiled(statement)
+def _for_sqlite(statement: ClauseElement) -> Compiled:
+    return Compiled(statement, _SQLITE)
+
+
+@functools.cache
+def _postgresql() -> Dialect:
+    """It writes parameters as `$1::BIGINT`. The driver itself is not needed to compile."""
+    return registry.load("postgresql.asyncpg")()
+
+
+@functools.cache
+def for_postgresql(statement: ClauseElement) -> Compiled:
+    """A statement of `queries` for PostgreSQL, with its parameters by position."""
+    return Compiled(statement, _postgresql())
 
 
 def run(connection: sqlite3.Connection, statement: ClauseElement, **parameters: Any) -> sqlite3.Cursor:
     """Execute a statement of `queries` with named parameters; raises what sqlite3 raises."""
-    compiled = _compiled(statement)
+    compiled = _for_sqlite(statement)
     return connection.execute(compiled.sql, compiled.defaults | parameters)

@@ -5,19 +5,20 @@ Must not be run here: a store compiles them for its database.
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, select, update
 
+from campana.storage.compiled import insert_keyless
 from campana.storage.tables import accounts, sessions, users
 
 _ACCOUNT = (accounts.c.number, accounts.c.id, accounts.c.time_zone, accounts.c.region, accounts.c.created_at)
 _USER = (users.c.number, users.c.name, users.c.role, users.c.password_hash, users.c.created_at)
 USER_COLUMNS = _USER + _ACCOUNT
 """What `user_row` takes, in its order."""
-add_account = insert(accounts)
+add_account = insert_keyless(accounts).returning(accounts.c.number)
 find_account = select(*_ACCOUNT).where(accounts.c.id_folded == bindparam("folded"))
 account = select(*_ACCOUNT).where(accounts.c.number == bindparam("number"))
 list_accounts = select(*_ACCOUNT).order_by(accounts.c.id_folded)
-add_user = insert(users)
+add_user = insert_keyless(users).returning(users.c.number)
 _of_user = select(*USER_COLUMNS).join_from(users, accounts, users.c.account == accounts.c.number)
 find_user = _of_user.where(
     accounts.c.id_folded == bindparam("account_folded"), users.c.name_folded == bindparam("folded")

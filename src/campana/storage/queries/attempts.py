@@ -5,14 +5,15 @@ Must not be run here: a store compiles them for its database.
 
 from __future__ import annotations
 
-from sqlalchemy import and_, bindparam, or_, select
+from sqlalchemy import Integer, and_, bindparam, literal, or_, select
 
 from campana.storage.tables import CONTACT_BITS, MEDIUM_BITS, attempts, calls, contacts
 
-# A contact's id in its delivery's: the medium between campaign and running number is left out.
+# A contact's id in its delivery's: the medium between campaign and running number is left out. PostgreSQL shifts a
+# bigint by an integer alone.
 _contact = (
-    attempts.c.delivery.op(">>")(CONTACT_BITS + MEDIUM_BITS)
-    .op("<<")(CONTACT_BITS)
+    attempts.c.delivery.op(">>")(literal(CONTACT_BITS + MEDIUM_BITS, Integer))
+    .op("<<")(literal(CONTACT_BITS, Integer))
     .op("|")(attempts.c.delivery.op("&")((1 << CONTACT_BITS) - 1))
 )
 page = (

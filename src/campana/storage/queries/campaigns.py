@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import bindparam, func, insert, select, update
 
+from campana.storage.compiled import insert_keyless
 from campana.storage.tables import accounts, campaigns, contents, lanes, users
 
 _COLUMNS = (
@@ -32,7 +33,7 @@ find = _joined.where(campaigns.c.account == bindparam("account"), campaigns.c.gu
 find_number = _joined.where(campaigns.c.number == bindparam("number"))
 count = select(func.count()).select_from(campaigns).where(campaigns.c.account == bindparam("account"), _alive)
 list = _joined.where(campaigns.c.account == bindparam("account"), _alive).order_by(campaigns.c.number)
-add = insert(campaigns)
+add = insert_keyless(campaigns).returning(campaigns.c.number)
 add_content = insert(contents)
 add_lane = insert(lanes)
 replace = (

@@ -5,11 +5,12 @@ Must not be run here: a store compiles them for its database.
 
 from __future__ import annotations
 
-from sqlalchemy import and_, bindparam, delete, insert, select, update
+from sqlalchemy import Integer, and_, bindparam, delete, literal, select, update
 
+from campana.storage.compiled import insert_keyless
 from campana.storage.tables import CONTACT_BITS, MEDIUM_BITS, attempts, deliveries, early_receipts, handovers, incoming
 
-add_early = insert(early_receipts)
+add_early = insert_keyless(early_receipts)
 purge_early = delete(early_receipts).where(early_receipts.c.at < bindparam("before"))
 overdue = (
     select(
@@ -31,7 +32,7 @@ overdue = (
 )
 routes = select(handovers.c.route).distinct()
 postpone = update(handovers).where(handovers.c.id == bindparam("handover")).values(at=bindparam("to_at"))
-add_incoming = insert(incoming)
+add_incoming = insert_keyless(incoming)
 messages = (
     select(
         incoming.c.id,
@@ -52,7 +53,7 @@ last_sent_to = (
     .join_from(deliveries, attempts, attempts.c.delivery == deliveries.c.id)
     .where(
         deliveries.c.dial == bindparam("dial"),
-        deliveries.c.id.op(">>")(CONTACT_BITS).op("&")((1 << MEDIUM_BITS) - 1) == bindparam("medium"),
+        deliveries.c.id.op(">>")(literal(CONTACT_BITS, Integer)).op("&")((1 << MEDIUM_BITS) - 1) == bindparam("medium"),
     )
     .order_by(attempts.c.at.desc())
     .limit(1)

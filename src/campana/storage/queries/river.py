@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, exists, func, or_, select, update
 
 from campana.domain.delivery import Status
 from campana.domain.outcome import DeliveryCode
-from campana.storage.compiled import among
+from campana.storage.compiled import among, insert_keyless
 from campana.storage.tables import campaigns, chunks, contents, deliveries, due, lanes
 
 _place = (due.c.campaign == bindparam("campaign"), due.c.medium == bindparam("medium"))
@@ -77,7 +77,7 @@ set_planned = (
     .where(lanes.c.campaign == bindparam("of_campaign"), lanes.c.medium == bindparam("of_medium"))
     .values(planned=bindparam("to"))
 )
-add_chunk = insert(chunks)
+add_chunk = insert_keyless(chunks).returning(chunks.c.id)
 gate = (
     update(chunks)
     .where(

@@ -6,18 +6,12 @@ Must not know what a role may do or how passwords are hashed.
 from __future__ import annotations
 
 import sqlite3
-from typing import Any
 
 from campana.storage.compiled import run
 from campana.storage.queries import accounts as queries
+from campana.storage.rows import user_row
 from campana.storage.sqlite.database import Database
 from campana.storage.store import AccountRow, Conflict, UserRow
-
-
-def user_row(columns: tuple[Any, ...]) -> UserRow:
-    """Make a UserRow of USER_COLUMNS."""
-    number, name, role, password_hash, created_at, *account = columns
-    return UserRow(number, AccountRow(*account), name, role, password_hash, created_at)
 
 
 class SqliteAccounts:
@@ -34,7 +28,7 @@ class SqliteAccounts:
             if run(connection, queries.find_account, folded=folded).fetchone():
                 raise Conflict("account")
             row = {"id": id, "id_folded": folded, "time_zone": time_zone, "region": region, "created_at": at}
-            number = run(connection, queries.add_account, number=None, **row).lastrowid
+            number = run(connection, queries.add_account, **row).fetchone()[0]
             return AccountRow(*run(connection, queries.account, number=number).fetchone())
 
         return await self._database.write(work)
@@ -59,7 +53,7 @@ class SqliteAccounts:
             if any(row[1].casefold() == folded for row in run(connection, queries.list_users, account=account)):
                 raise Conflict("user")
             row = {"account": account, "name": name, "name_folded": folded, "role": role, "created_at": at}
-            number = run(connection, queries.add_user, number=None, password_hash=password_hash, **row).lastrowid
+            number = run(connection, queries.add_user, password_hash=password_hash, **row).fetchone()[0]
             return user_row(run(connection, queries.user, number=number).fetchone())
 
         return await self._database.write(work)

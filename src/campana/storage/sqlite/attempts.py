@@ -10,18 +10,16 @@ from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import Any
 
-from campana.domain.call import CallReport, HungUpBy
-from campana.domain.delivery import Medium, Status
+from campana.domain.call import CallReport
+from campana.domain.delivery import Medium
 from campana.storage.compiled import run
 from campana.storage.queries import attempts as queries
 from campana.storage.queries import contacts as contact_queries
+from campana.storage.rows import ATTEMPTS_IN_A_PAGE, attempt_row, call_columns
 from campana.storage.sqlite.database import Database
 from campana.storage.sqlite.recording import pack
 from campana.storage.store import AttemptRow
-from campana.storage.tables import CONTACT_BITS, delivery_id, medium_of, number_of
-
-PAGE = 1_000
-"""Attempts in one page."""
+from campana.storage.tables import CONTACT_BITS, delivery_id, number_of
 
 # Dialect twin: a batch as one JSON text.
 _ADD_CALLS = """
@@ -36,25 +34,7 @@ ON CONFLICT DO NOTHING
 
 def add_calls(connection: sqlite3.Connection, calls: Mapping[tuple[int, int], CallReport]) -> None:
     """Write what became of calls, by delivery and attempt."""
-    rows = [
-        (
-            delivery,
-            attempt,
-            call.began_at,
-            call.ended_at,
-            call.ringing_ms,
-            call.answered_at,
-            call.heard_ms,
-            call.plays,
-            call.digits,
-            int(call.acknowledged),
-            call.ended_by.value,
-            call.sip_status,
-            call.q850,
-            call.reason,
-        )
-        for (delivery, attempt), call in calls.items()
-    ]
+    rows = [call_columns(*key, call) for key, call in calls.items()]
     connection.execute(_ADD_CALLS, {"rows": pack(rows)})
 
 
@@ -74,7 +54,7 @@ class SqliteAttempts:
             if not rows:
                 return
             after, attempt = rows[-1][1:3]
-            yield [_attempt(row) for row in rows]
+            yield [attempt_row(row) for row in rows]
 
     async def of_contact(self, campaign: int, guid: str) -> list[AttemptRow] | None:
         """A contact's attempts; None where there is no such contact."""
@@ -84,7 +64,7 @@ class SqliteAttempts:
             if found is None:
                 return None
             ids = [delivery_id(campaign, medium, number_of(found[0])) for medium in Medium]
-            return [_attempt(row) for one in ids for row in _page(connection, after=one, after_attempt=0, upto=one)]
+            return [attempt_row(row) for one in ids for row in _page(connection, after=one, after_attempt=0, upto=one)]
 
         return await self._database.read(read)
 
@@ -92,39 +72,4 @@ class SqliteAttempts:
 def _page(connection: sqlite3.Connection, *, after: int, after_attempt: int, upto: int) -> list[tuple[Any, ...]]:
     """Attempts that come after one, up to a delivery."""
     where = {"after": after, "after_attempt": after_attempt, "upto": upto}
-    return run(connection, queries.page, most=PAGE, **where).fetchall()
-
-
-def _attempt(row: tuple[Any, ...]) -> AttemptRow:
-    guid, delivery, attempt, at, route, status, code, _, carrier_code, carrier_text, *call = row
-    return AttemptRow(
-        contact=guid,
-        medium=medium_of(delivery),
-        attempt=attempt,
-        at=at,
-        route=route,
-        status=Status(status),
-        code=code,
-        carrier_code=carrier_code,
-        carrier_text=carrier_text,
-        call=None if call[0] is None else _call(call),
-    )
-
-
-def _call(columns: list[Any]) -> CallReport:
-    began_at, ended_at, ringing_ms, answered_at, heard_ms, plays, digits, acknowledged, ended_by, *words = columns
-    sip_status, q850, reason = words
-    return CallReport(
-        began_at=began_at,
-        ended_at=ended_at,
-        ringing_ms=ringing_ms,
-        answered_at=answered_at,
-        heard_ms=heard_ms,
-        plays=plays,
-        digits=digits,
-        acknowledged=bool(acknowledged),
-        ended_by=HungUpBy(ended_by),
-        sip_status=sip_status,
-        q850=q850,
-        reason=reason,
-    )
+    return run(connection, queries.page, most=ATTEMPTS_IN_A_PAGE, **where).fetchall()

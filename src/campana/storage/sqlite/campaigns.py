@@ -7,76 +7,27 @@ from __future__ import annotations
 
 import functools
 import sqlite3
-from collections import OrderedDict
 from dataclasses import replace
-from typing import Any
 
-import msgspec
-
-from campana.domain.campaign import Campaign, content_changed, media_enabled
+from campana.domain.campaign import Campaign, content_changed
 from campana.domain.delivery import Medium
+from campana.storage.campaign_rows import CampaignReader, campaign_columns
 from campana.storage.compiled import run
+from campana.storage.contents import body_of
 from campana.storage.queries import campaigns as queries
-from campana.storage.sqlite.contents import freeze
 from campana.storage.sqlite.database import Database
 from campana.storage.store import CampaignRow, Conflict
 
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Campaign).decode
 
-REMEMBERED = 4_096
-"""Decoded campaigns kept in memory, each valid for as long as its version is the stored one."""
-
-REMEMBERED_CHARACTERS = 32_000_000
-"""All of them together: one may say a million characters."""
+def find_number(connection: sqlite3.Connection, reader: CampaignReader, number: int) -> CampaignRow | None:
+    """Also a deleted one; for use inside a transaction."""
+    columns = run(connection, queries.find_number, number=number).fetchone()
+    return reader.row(columns) if columns else None
 
 
-def media_bits(campaign: Campaign) -> int:
-    """The enabled media of a campaign, a bit each."""
-    return sum(1 << medium for medium in media_enabled(campaign))
-
-
-class CampaignReader:
-    """Makes CampaignRows of their columns, decoding a body once per version. Used from one thread."""
-
-    def __init__(self) -> None:
-        self._decoded: OrderedDict[int, tuple[int, int, Campaign]] = OrderedDict()
-        """Version, characters and campaign, by number."""
-        self._characters = 0
-
-    def row(self, columns: tuple[Any, ...]) -> CampaignRow:
-        """Make a CampaignRow of the joined columns."""
-        number, version, account, owner, role, revision, deleted_at, count, account_id, zone, body = columns
-        known = self._decoded.get(number)
-        campaign = known[2] if known and known[0] == version else self._remember(number, version, body)
-        return CampaignRow(
-            number=number,
-            account=account,
-            owner=owner,
-            owner_role=role,
-            revision=revision,
-            version=version,
-            zone=campaign.time_zone or zone,
-            campaign=campaign,
-            account_id=account_id,
-            contacts=count,
-            deleted_at=deleted_at,
-        )
-
-    def _remember(self, number: int, version: int, body: str) -> Campaign:
-        campaign = _decode(body)
-        _, old, _ = self._decoded.pop(number, (0, 0, None))
-        self._decoded[number] = (version, len(body), campaign)
-        self._characters += len(body) - old
-        while len(self._decoded) > REMEMBERED or self._characters > REMEMBERED_CHARACTERS:
-            _, (_, characters, _) = self._decoded.popitem(last=False)
-            self._characters -= characters
-        return campaign
-
-    def find_number(self, connection: sqlite3.Connection, number: int) -> CampaignRow | None:
-        """Also a deleted one; for use inside a transaction."""
-        columns = run(connection, queries.find_number, number=number).fetchone()
-        return self.row(columns) if columns else None
+def _freeze(connection: sqlite3.Connection, number: int, revision: int, campaign: Campaign) -> None:
+    """Keep what the campaign says under its revision."""
+    run(connection, queries.add_content, campaign=number, revision=revision, body=body_of(campaign))
 
 
 class SqliteCampaigns:
@@ -93,22 +44,21 @@ class SqliteCampaigns:
         def work(connection: sqlite3.Connection) -> int:
             if run(connection, queries.find, account=account, guid=campaign.guid).fetchone():
                 raise Conflict("campaign")
+            paused, media, body = campaign_columns(kept)
             row = {"account": account, "owner": owner, "guid": campaign.guid, "created_at": at}
-            number = run(
+            number: int = run(
                 connection,
                 queries.add,
-                number=None,
                 deleted_at=None,
                 revision=1,
                 version=1,
                 contacts=0,
-                is_paused=int(kept.is_paused),
-                media=media_bits(kept),
-                body=_encode(kept).decode(),
+                is_paused=paused,
+                media=media,
+                body=body,
                 **row,
-            ).lastrowid
-            assert number is not None  # an INSERT of one row has one
-            freeze(connection, number, 1, kept)
+            ).fetchone()[0]
+            _freeze(connection, number, 1, kept)
             for medium in Medium:
                 run(
                     connection,
@@ -134,7 +84,7 @@ class SqliteCampaigns:
 
     async def find_number(self, number: int) -> CampaignRow | None:
         """Also a deleted one."""
-        read = functools.partial(self._reader.find_number, number=number)
+        read = functools.partial(find_number, reader=self._reader, number=number)
         return self._database.look_once((queries.find_number, number), read)
 
     async def count(self, account: int) -> int:
@@ -153,23 +103,24 @@ class SqliteCampaigns:
         """Replace all the client's fields; guid and created_at stay. None where it is gone."""
 
         def work(connection: sqlite3.Connection) -> bool:
-            old = CampaignReader().find_number(connection, number)
+            old = find_number(connection, CampaignReader(), number)
             if old is None or old.deleted_at is not None:
                 return False
             new = replace(campaign, guid=old.campaign.guid, created_at=old.campaign.created_at)
             revision = old.revision
             if content_changed(old.campaign, new):
                 revision += 1
-                freeze(connection, number, revision, new)
+                _freeze(connection, number, revision, new)
+            paused, media, body = campaign_columns(new)
             run(
                 connection,
                 queries.replace,
                 campaign=number,
                 to_revision=revision,
                 to_version=old.version + 1,
-                paused=int(new.is_paused),
-                media_bits=media_bits(new),
-                to_body=_encode(new).decode(),
+                paused=paused,
+                media_bits=media,
+                to_body=body,
             )
             return True
 
@@ -183,6 +134,6 @@ class SqliteCampaigns:
         return changed > 0
 
     def _must_find(self, number: int) -> CampaignRow:
-        row = self._database.look(lambda connection: self._reader.find_number(connection, number))
+        row = self._database.look(lambda connection: find_number(connection, self._reader, number))
         assert row is not None  # rows of campaigns are never removed
         return row

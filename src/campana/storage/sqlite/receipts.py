@@ -1,36 +1,34 @@
 """Owns late news on SQLite: receipts, bounces, what is overdue, and messages from people.
 
-Must not decide what news does to a delivery (domain/retry.py) nor know how a carrier spells it.
+Must not decide what news does to a delivery (late_news.py) nor know how a carrier spells it.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 
-from campana.domain.call import CallReport
-from campana.domain.delivery import Medium, Status, may_move
+from campana.domain.delivery import Medium
 from campana.domain.message import IncomingMessage
-from campana.domain.outcome import Change, DeliveryCode, Receipt, ReceiptState
-from campana.domain.retry import UNCERTAIN_CODES, RetryRule, Tried, decide_missing_receipt, decide_receipt
+from campana.domain.outcome import Receipt
+from campana.domain.retry import RetryRule
+from campana.storage.campaign_rows import CampaignReader
 from campana.storage.compiled import run
+from campana.storage.late_news import Match, News, RuleOf, receipt_that_never_came
 from campana.storage.queries import receipts as queries
 from campana.storage.river import Handover, KeptMessage, LateAnswer, Moved, Rules
 from campana.storage.sqlite.attempts import add_calls
-from campana.storage.sqlite.campaigns import CampaignReader
+from campana.storage.sqlite.campaigns import find_number
 from campana.storage.sqlite.database import Database
-from campana.storage.sqlite.recording import LateMove, after_deletion, move, pack
+from campana.storage.sqlite.recording import move, pack
 from campana.storage.tables import (
     CONTACT_BITS,
     campaign_of,
     medium_of,
 )
 
-A_SEGMENT_FAILED = -1
-"""In place of the count of open segments: the attempt has failed, whatever the other segments' receipts say."""
 SETTLED_AT_ONCE = 500
 
 
@@ -64,37 +62,9 @@ _COUNT_EARLY = "SELECT count(*) FROM early_receipts"
 _DROP_HANDOVERS = "DELETE FROM handovers WHERE id IN (SELECT value FROM json_each(:ids))"
 
 
-class _Match(msgspec.Struct, array_like=True):
-    """A receipt's attempt as it stands: (index of the receipt, hand-over, ...)."""
-
-    index: int
-    handover: int
-    delivery: int
-    attempt: int
-    status: int
-    attempts_left: int
-    tries: int
-    parts_open: int
-
-
 _encode = msgspec.json.Encoder().encode
 _decode_receipt = msgspec.json.Decoder(Receipt).decode
-_decode_matches = msgspec.json.Decoder(list[_Match]).decode
-
-
-@dataclass(slots=True)
-class _Batch:
-    """What a batch of late news comes to: filled while its receipts are judged one after the other."""
-
-    rules: Rules
-    now: int
-    standing: dict[tuple[int, int], _Match] = field(default_factory=dict)
-    moves: dict[tuple[int, int], LateMove] = field(default_factory=dict)
-    ended: set[int] = field(default_factory=set)
-    calls: dict[tuple[int, int], CallReport] = field(default_factory=dict)
-    moved: list[Moved] = field(default_factory=list)
-    of_lane: dict[int, tuple[RetryRule, bool]] = field(default_factory=dict)
-    """The rule of a lane, and whether its campaign is deleted, by the upper bits of its deliveries' ids."""
+_decode_matches = msgspec.json.Decoder(list[Match]).decode
 
 
 class SqliteReceipts:
@@ -110,7 +80,7 @@ class SqliteReceipts:
 
         def work(connection: sqlite3.Connection) -> LateAnswer:
             matches = _match(connection, batch)
-            moved = self._apply(connection, batch, matches, _Batch(rules, now))
+            moved = self._apply(connection, batch, matches, rules, now)
             unmatched = [receipt for index, receipt in enumerate(batch) if index not in matches and receipt.carrier_ids]
             for receipt in unmatched:
                 _keep_early(connection, receipt, now)
@@ -152,13 +122,11 @@ class SqliteReceipts:
 
     async def missing(self, handover: Handover, rules: Rules, now: int) -> LateAnswer:
         """It is uncertain and goes by the rule."""
-        is_sms = medium_of(handover.delivery) is Medium.SMS
-        code = DeliveryCode.SMS_RECEIPT_MISSING if is_sms else DeliveryCode.UNCERTAIN
-        news = Receipt(handover.route, ReceiptState.FAILED, code, now, (handover.carrier_id,))
+        news = receipt_that_never_came(handover, now)
 
         def work(connection: sqlite3.Connection) -> LateAnswer:
             batch = [news]
-            return LateAnswer(self._apply(connection, batch, _match(connection, batch), _Batch(rules, now)))
+            return LateAnswer(self._apply(connection, batch, _match(connection, batch), rules, now))
 
         return await self._database.write(work)
 
@@ -170,7 +138,6 @@ class SqliteReceipts:
             run(
                 connection,
                 queries.add_incoming,
-                id=None,
                 at=message.at,
                 route=message.route,
                 medium=int(message.medium),
@@ -192,7 +159,7 @@ class SqliteReceipts:
     def _settle_some(self, connection: sqlite3.Connection, rules: Rules, now: int) -> list[Moved]:
         found = connection.execute(_MATCH_EARLY, {"most": SETTLED_AT_ONCE}).fetchall()
         batch = [_decode_receipt(body) for _, body in found]
-        moved = self._apply(connection, batch, _match(connection, batch), _Batch(rules, now))
+        moved = self._apply(connection, batch, _match(connection, batch), rules, now)
         # With its other spellings, which may be the id of another message one day.
         rows = [
             (receipt.route, carrier_id, body)
@@ -204,76 +171,41 @@ class SqliteReceipts:
         return moved
 
     def _apply(
-        self, connection: sqlite3.Connection, receipts: Sequence[Receipt], matches: dict[int, _Match], batch: _Batch
+        self,
+        connection: sqlite3.Connection,
+        receipts: Sequence[Receipt],
+        matches: dict[int, Match],
+        rules: Rules,
+        now: int,
     ) -> list[Moved]:
-        for index, receipt in enumerate(receipts):
-            match = matches.get(index)
-            if match is None or receipt.state is ReceiptState.INTERIM or match.handover in batch.ended:
-                continue
-            if match.handover:
-                batch.ended.add(match.handover)
-            if receipt.call is not None:
-                batch.calls[match.delivery, match.attempt] = receipt.call
-            # A later receipt of this batch must see what an earlier one did.
-            standing = batch.standing.setdefault((match.delivery, match.attempt), match)
-            if standing.tries == match.attempt and standing.parts_open != A_SEGMENT_FAILED:
-                self._judge(connection, receipt, standing, batch)
-        move(connection, list(batch.moves.values()))
-        if batch.calls:
-            add_calls(connection, batch.calls)
-        if batch.ended:
-            connection.execute(_DROP_HANDOVERS, {"ids": pack(sorted(batch.ended))})
-        return batch.moved
+        news = News(self._rules_of(connection, rules), now)
+        news.judge(receipts, matches)
+        move(connection, list(news.moves.values()))
+        if news.calls:
+            add_calls(connection, news.calls)
+        if news.ended:
+            connection.execute(_DROP_HANDOVERS, {"ids": pack(sorted(news.ended))})
+        return news.moved
 
-    def _judge(self, connection: sqlite3.Connection, receipt: Receipt, standing: _Match, batch: _Batch) -> None:
-        delivered = receipt.state is ReceiptState.DELIVERED
-        standing.parts_open = standing.parts_open - 1 if delivered else A_SEGMENT_FAILED
-        key = (standing.delivery, standing.attempt)
-        waits_for_more = delivered and standing.parts_open > 0
-        change = None if waits_for_more else self._change(connection, receipt, standing, batch)
-        if change is not None and not may_move(Status(standing.status), change.status, bounce=receipt.bounce):
-            return
-        if change is not None:
-            standing.status = int(change.status)
-            retry = change.retry_at is not None
-            batch.moved.append(Moved(campaign_of(standing.delivery), medium_of(standing.delivery), change.code, retry))
-        batch.moves[key] = LateMove(
-            standing.delivery,
-            standing.attempt,
-            change,
-            int(change.status) if change else standing.status,
-            int(change.code) if change else 0,
-            standing.parts_open,
-            receipt.carrier_code,
-            receipt.carrier_text,
-        )
+    def _rules_of(self, connection: sqlite3.Connection, rules: Rules) -> RuleOf:
+        of_lane: dict[int, tuple[RetryRule, bool]] = {}
 
-    def _change(self, connection: sqlite3.Connection, receipt: Receipt, standing: _Match, batch: _Batch) -> Change:
-        rule, deleted = self._rule(connection, standing.delivery, batch)
-        tried = Tried(standing.attempt, standing.attempts_left, batch.now)
-        if receipt.bounce:
-            delivered = receipt.state is ReceiptState.DELIVERED
-            return Change(Status.SUCCESS if delivered else Status.PERMANENT_FAILURE, receipt.code, False)
-        if receipt.state is ReceiptState.FAILED and receipt.code in UNCERTAIN_CODES:
-            change = decide_missing_receipt(receipt.code, tried, rule)
-        else:
-            change = decide_receipt(receipt.state is ReceiptState.DELIVERED, receipt.code, tried, rule)
-        return after_deletion(change, deleted)
+        def rule_of(delivery: int) -> tuple[RetryRule, bool]:
+            lane = delivery >> CONTACT_BITS
+            known = of_lane.get(lane)
+            if known is None:
+                campaign = find_number(connection, self._campaigns, campaign_of(delivery))
+                assert campaign is not None  # rows of campaigns are never removed
+                known = rules(campaign, medium_of(delivery)), campaign.deleted_at is not None
+                of_lane[lane] = known
+            return known
 
-    def _rule(self, connection: sqlite3.Connection, delivery: int, batch: _Batch) -> tuple[RetryRule, bool]:
-        lane = delivery >> CONTACT_BITS
-        known = batch.of_lane.get(lane)
-        if known is None:
-            campaign = self._campaigns.find_number(connection, campaign_of(delivery))
-            assert campaign is not None  # rows of campaigns are never removed
-            rule = batch.rules(campaign, medium_of(delivery))
-            known = batch.of_lane[lane] = (rule, campaign.deleted_at is not None)
-        return known
+        return rule_of
 
 
-def _match(connection: sqlite3.Connection, batch: Sequence[Receipt]) -> dict[int, _Match]:
+def _match(connection: sqlite3.Connection, batch: Sequence[Receipt]) -> dict[int, Match]:
     """Find each receipt's attempt: by the carrier's id (the first spelling that fits) or by what its envelope says."""
-    matches: dict[int, _Match] = {}
+    matches: dict[int, Match] = {}
     named = [(index, receipt) for index, receipt in enumerate(batch) if receipt.delivery_id is None]
     for route in {receipt.route for _, receipt in named}:
         indices = [index for index, one in named if one.route == route for _ in one.carrier_ids]
@@ -292,11 +224,11 @@ def _match(connection: sqlite3.Connection, batch: Sequence[Receipt]) -> dict[int
     return matches
 
 
-def _found(connection: sqlite3.Connection, statement: str, **parameters: str) -> list[_Match]:
+def _found(connection: sqlite3.Connection, statement: str, **parameters: str) -> list[Match]:
     return _decode_matches(connection.execute(statement, parameters).fetchone()[0])
 
 
 def _keep_early(connection: sqlite3.Connection, receipt: Receipt, now: int) -> None:
     body = _encode(receipt).decode()
     for carrier_id in receipt.carrier_ids:
-        run(connection, queries.add_early, id=None, route=receipt.route, carrier_id=carrier_id, at=now, body=body)
+        run(connection, queries.add_early, route=receipt.route, carrier_id=carrier_id, at=now, body=body)

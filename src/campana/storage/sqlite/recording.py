@@ -11,9 +11,10 @@ from collections.abc import Sequence
 import msgspec
 
 from campana.domain.delivery import Status
-from campana.domain.outcome import Change, DeliveryCode
+from campana.domain.outcome import Change
+from campana.storage.outcomes import LateMove, due_columns, due_of, handover_columns, is_one_run, outcome_columns
 from campana.storage.river import Judged
-from campana.storage.tables import NEVER, campaign_of, medium_of
+from campana.storage.tables import NEVER
 
 # Dialect twins: every batch goes as one JSON text into one statement, so that SQLite does its work in one call of
 # the driver, without Python's lock.
@@ -85,31 +86,19 @@ def pack(rows: Sequence[object]) -> str:
     return _encode(rows).decode()
 
 
-def after_deletion(change: Change, deleted: bool) -> Change:
-    """What is in progress finishes, but nothing of a deleted campaign goes again."""
-    if deleted and change.status is Status.WAITING_FOR_RETRY:
-        return Change(Status.CANCELLED, DeliveryCode.CANCELLED, change.consumes_attempt)
-    return change
-
-
 def record(connection: sqlite3.Connection, judged: Sequence[Judged]) -> None:
     """Write judged attempts of deliveries that are *sending*: their new status, attempt, hand-overs and retries."""
     if not judged:
         return
-    if _is_one_run(judged):
+    if is_one_run(judged):
         _record_run(connection, judged)
         if _add_handovers_of_run(connection, judged):
             return
     else:
-        rows = {"rows": pack([_row(one) for one in judged])}
+        rows = {"rows": pack([outcome_columns(one) for one in judged])}
         connection.execute(_RECORD, rows)
         connection.execute(_ADD_ATTEMPTS, rows)
-    handovers = [
-        (one.route, carrier_id, one.delivery, one.attempt, one.at)
-        for one in judged
-        if one.change.status is Status.DELIVERING
-        for carrier_id in one.carrier_ids
-    ]
+    handovers = handover_columns(judged)
     if handovers:
         _add_handovers(connection, handovers)
     add_due(connection, [(one.delivery, one.change) for one in judged])
@@ -148,11 +137,7 @@ def _add_handovers(connection: sqlite3.Connection, rows: Sequence[tuple[str, str
 
 def add_due(connection: sqlite3.Connection, changes: Sequence[tuple[int, Change]]) -> None:
     """Put what goes again by itself on the list of its moment."""
-    rows = [
-        (campaign_of(delivery), int(medium_of(delivery)), change.retry_at, delivery)
-        for delivery, change in changes
-        if change.status is Status.WAITING_FOR_RETRY and change.retry_at is not None
-    ]
+    rows = due_columns(changes)
     if rows:
         list_due(connection, rows)
 
@@ -160,22 +145,6 @@ def add_due(connection: sqlite3.Connection, changes: Sequence[tuple[int, Change]
 def list_due(connection: sqlite3.Connection, rows: Sequence[tuple[int, int, int, int]]) -> None:
     """Put deliveries on the list of their moment: rows of campaign, medium, instant, delivery."""
     connection.execute(_ADD_DUE, {"rows": pack(rows)})
-
-
-class LateMove(msgspec.Struct, frozen=True, gc=False):
-    """What late news does to one attempt: `change` is None where only the count of open segments moves.
-
-    A Struct, since one is made for every receipt.
-    """
-
-    delivery: int
-    attempt: int
-    change: Change | None
-    status: int
-    code: int
-    parts_open: int
-    carrier_code: str | None
-    carrier_text: str | None
 
 
 _Move = tuple[int, int | None, int, int, int, str | None, str | None]
@@ -197,52 +166,6 @@ def move(connection: sqlite3.Connection, moves: Sequence[LateMove]) -> None:
         words = {"carrier_code": carrier_code, "carrier_text": carrier_text}
         connection.execute(_MOVE_ATTEMPTS, values | words | {"parts_open": parts_open})
     add_due(connection, [(one.delivery, one.change) for one in moves if one.change is not None])
-
-
-def due_of(change: Change) -> int:
-    """The moment before which a delivery is not claimed after a change."""
-    if change.status is not Status.WAITING_FOR_RETRY:
-        return 0
-    return NEVER if change.retry_at is None else change.retry_at
-
-
-def _row(one: Judged) -> tuple[object, ...]:
-    change = one.change
-    parts_open = len(one.carrier_ids) if change.status is Status.DELIVERING else 0
-    used = int(change.consumes_attempt)
-    return (
-        one.delivery,
-        one.attempt,
-        int(change.status),
-        int(change.code),
-        used,
-        due_of(change),
-        one.at,
-        one.route,
-        parts_open,
-        one.carrier_code,
-        one.carrier_text,
-    )
-
-
-def _is_one_run(judged: Sequence[Judged]) -> bool:
-    """Tell whether the batch is a gapless run of ids with the same outcome, which one range can write."""
-    first = judged[0]
-    change, parts = first.change, len(first.carrier_ids)
-    if judged[-1].delivery - first.delivery != len(judged) - 1 or change.status is Status.WAITING_FOR_RETRY:
-        return False
-    # A loop, not a comparison of tuples: this is asked of every message.
-    for one in judged:
-        if (
-            (one.change is not change and one.change != change)
-            or one.route != first.route
-            or one.at != first.at
-            or len(one.carrier_ids) != parts
-            or one.carrier_code != first.carrier_code
-            or one.carrier_text != first.carrier_text
-        ):
-            return False
-    return True
 
 
 def _record_run(connection: sqlite3.Connection, judged: Sequence[Judged]) -> None:

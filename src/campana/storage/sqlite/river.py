@@ -15,7 +15,10 @@ from campana.domain.delivery import Medium, Status
 from campana.domain.message import Content
 from campana.domain.outcome import DeliveryCode
 from campana.domain.retry import Fate, Tried, decide
+from campana.storage.campaign_rows import CampaignReader
 from campana.storage.compiled import run
+from campana.storage.contents import content_of
+from campana.storage.outcomes import after_deletion
 from campana.storage.queries import river as queries
 from campana.storage.river import (
     ClaimedDelivery,
@@ -30,10 +33,9 @@ from campana.storage.river import (
     Step,
     Waiting,
 )
-from campana.storage.sqlite.campaigns import CampaignReader
-from campana.storage.sqlite.contents import content_of
+from campana.storage.sqlite.campaigns import find_number
 from campana.storage.sqlite.database import Database
-from campana.storage.sqlite.recording import after_deletion, pack, record
+from campana.storage.sqlite.recording import pack, record
 from campana.storage.tables import NEVER, delivery_id, number_of
 
 SWEPT_AT_ONCE = 50
@@ -264,7 +266,7 @@ class SqliteRiver:
         lapsed = run(connection, queries.lapsed, before=before, most=SWEPT_AT_ONCE).fetchall()
         moved: list[Moved] = []
         for chunk, number, medium, first, last, ids, mark, opens_at in lapsed:
-            campaign = self._campaigns.find_number(connection, number)
+            campaign = find_number(connection, self._campaigns, number)
             assert campaign is not None  # rows of campaigns are never removed
             span = _Span(first, last, ids)
             deleted = campaign.deleted_at is not None
@@ -305,11 +307,11 @@ def _cut(connection: sqlite3.Connection, cut: Cut, now: int) -> int:
     return int(size)
 
 
-def _insert_chunk(connection: sqlite3.Connection, cut: Cut, span: _Span, size: int, now: int) -> None:
-    run(
+def _insert_chunk(connection: sqlite3.Connection, cut: Cut, span: _Span, size: int, now: int) -> int:
+    """Add a chunk that nobody has claimed; its id."""
+    row = run(
         connection,
         queries.add_chunk,
-        id=None,
         campaign=cut.campaign,
         medium=int(cut.medium),
         turn=cut.turn,
@@ -324,7 +326,8 @@ def _insert_chunk(connection: sqlite3.Connection, cut: Cut, span: _Span, size: i
         epoch=0,
         lease_until=0,
         mark=0,
-    )
+    ).fetchone()
+    return int(row[0])
 
 
 def _claim_next(connection: sqlite3.Connection, query: ClaimQuery) -> Lease | None:
@@ -385,8 +388,7 @@ def _split(connection: sqlite3.Connection, lease: Lease, groups: Sequence[Sequen
     for group in groups:
         span = _Span.of([delivery.id for delivery in group])
         cut = Cut(lease.campaign, lease.medium, len(group), lease.turn, 0, lease.closes_at)
-        _insert_chunk(connection, cut, span, len(group), 0)
-        chunk = connection.execute("SELECT last_insert_rowid()").fetchone()[0]
+        chunk = _insert_chunk(connection, cut, span, len(group), 0)
         run(
             connection,
             queries.set_lease,

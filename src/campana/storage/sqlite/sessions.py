@@ -9,7 +9,7 @@ import sqlite3
 
 from campana.storage.compiled import run
 from campana.storage.queries import sessions as queries
-from campana.storage.sqlite.accounts import user_row
+from campana.storage.rows import user_row
 from campana.storage.sqlite.database import Database
 from campana.storage.store import Failures, SessionRow
 

@@ -5,16 +5,12 @@ Must not know when a revision is made, nor how what it says is sent.
 
 from __future__ import annotations
 
-import sqlite3
-
 import msgspec
 
 from campana.domain.call import CallPlan, VoiceSuccess
 from campana.domain.campaign import Campaign, EmailSettings, SmsSettings, VoiceSettings
 from campana.domain.delivery import Medium
 from campana.domain.message import Content
-from campana.storage.compiled import run
-from campana.storage.queries import campaigns as queries
 
 
 class _Body(msgspec.Struct):
@@ -31,10 +27,10 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Body).decode
 
 
-def freeze(connection: sqlite3.Connection, number: int, revision: int, campaign: Campaign) -> None:
-    """Keep what the campaign says under its revision."""
+def body_of(campaign: Campaign) -> str:
+    """What the campaign says, as it is kept under a revision."""
     body = _Body(campaign.sms, campaign.voice, campaign.email, campaign.voice_success, campaign.acknowledge_keys)
-    run(connection, queries.add_content, campaign=number, revision=revision, body=_encode(body).decode())
+    return _encode(body).decode()
 
 
 def content_of(body: str, medium: Medium, guid: str) -> Content | None:

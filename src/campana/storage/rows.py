@@ -1,0 +1,78 @@
+"""Owns how rows of accounts, users, attempts and calls become the values of the store contract, on any database.
+
+Must not know which database they came from, nor hold statements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from campana.domain.call import CallReport, HungUpBy
+from campana.domain.delivery import Status
+from campana.storage.store import AccountRow, AttemptRow, UserRow
+from campana.storage.tables import medium_of
+
+ATTEMPTS_IN_A_PAGE = 1_000
+
+
+def user_row(columns: Sequence[Any]) -> UserRow:
+    """Make a UserRow of USER_COLUMNS."""
+    number, name, role, password_hash, created_at, *account = columns
+    return UserRow(number, AccountRow(*account), name, role, password_hash, created_at)
+
+
+def attempt_row(columns: Sequence[Any]) -> AttemptRow:
+    """Make an AttemptRow of the columns of a page of attempts."""
+    guid, delivery, attempt, at, route, status, code, _, carrier_code, carrier_text, *call = columns
+    return AttemptRow(
+        contact=str(guid),
+        medium=medium_of(delivery),
+        attempt=attempt,
+        at=at,
+        route=route,
+        status=Status(status),
+        code=code,
+        carrier_code=carrier_code,
+        carrier_text=carrier_text,
+        call=None if call[0] is None else _call(call),
+    )
+
+
+def call_columns(delivery: int, attempt: int, call: CallReport) -> tuple[Any, ...]:
+    """A call as it is written: delivery, attempt, and the report's values in the order in which they are read."""
+    return (
+        delivery,
+        attempt,
+        call.began_at,
+        call.ended_at,
+        call.ringing_ms,
+        call.answered_at,
+        call.heard_ms,
+        call.plays,
+        call.digits,
+        int(call.acknowledged),
+        call.ended_by.value,
+        call.sip_status,
+        call.q850,
+        call.reason,
+    )
+
+
+def _call(columns: list[Any]) -> CallReport:
+    began_at, ended_at, ringing_ms, answered_at, heard_ms, plays, digits, acknowledged, ended_by, *words = columns
+    sip_status, q850, reason = words
+    return CallReport(
+        began_at=began_at,
+        ended_at=ended_at,
+        ringing_ms=ringing_ms,
+        answered_at=answered_at,
+        heard_ms=heard_ms,
+        plays=plays,
+        digits=digits,
+        acknowledged=bool(acknowledged),
+        ended_by=HungUpBy(ended_by),
+        sip_status=sip_status,
+        q850=q850,
+        reason=reason,
+    )
