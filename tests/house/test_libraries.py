@@ -16,6 +16,7 @@ PERMISSIVE = {
     "Apache-2.0",
     "BSD-2-Clause",
     "BSD-3-Clause",
+    "CC0-1.0",
     "ISC",
     "MIT",
     "MIT-0",
@@ -37,11 +38,13 @@ CLASSIFIERS = {
 TOLD_BY_THEIR_TEXT = {
     # Their metadata say less than, or something else than, the licence that they ship.
     "dkimpy": "Zlib",
+    "espeakng-loader": "GPL-3.0-or-later",
     "import-linter": "BSD-2-Clause",
 }
 
-EXCEPTIONS = {"certifi": "MPL-2.0"}
-"""Only the file of certificates itself is under it; it is passed on unchanged, and Campana does not use it."""
+EXCEPTIONS = {"certifi": "MPL-2.0", "espeakng-loader": "GPL-3.0-or-later", "soxr": "LGPL-2.1-or-later"}
+"""certifi: only the file of certificates itself; it is passed on unchanged, and Campana does not use it. espeakng-loader:
+in a process of its own alone (test_speech_licence.py). soxr: a shared library."""
 
 ROW = re.compile(r"^\| ([a-z0-9-]+) \| ([^|]+) \|", re.MULTILINE)
 
