@@ -139,6 +139,19 @@ async def test_a_process_whose_loop_stands_still_is_ended_by_the_kernel() -> Non
         assert await media.exit_code() == -signal.SIGALRM
 
 
+ASK_FOR_REAL_TIME = "import os; os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))"
+
+
+async def test_sound_goes_before_other_work_where_that_is_allowed() -> None:
+    asking = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", ASK_FOR_REAL_TIME, stderr=asyncio.subprocess.DEVNULL
+    )
+    allowed = await asking.wait() == 0
+    async with media_process() as media:
+        await media.hear(Figures)
+        assert os.sched_getscheduler(media.process.pid) == (os.SCHED_RR if allowed else os.SCHED_OTHER)
+
+
 async def test_finishing_withdraws_what_has_not_left_and_tells_the_ends_of_the_rest(clip) -> None:
     async with SipSimulator(ring=0.05) as trunk, media_process() as media:
         await two_calls(media, trunk, clip)

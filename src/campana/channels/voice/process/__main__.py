@@ -6,6 +6,8 @@ Must not know what it does then. It is started by the main process alone, with o
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import signal
 import socket
 import sys
@@ -21,6 +23,9 @@ def main(descriptor: str, level: str, form: str) -> int:
     # Ctrl-C and a service manager mean the whole house: the main process decides when calls end, and how.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    # Sound is due every 5 ms, whatever else wants the core; not everybody may ask for that.
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(os.sched_get_priority_min(os.SCHED_RR)))
     configure_logging(level, "console" if form == "console" else "json")
     end = socket.socket(fileno=int(descriptor))
     end.setblocking(False)
