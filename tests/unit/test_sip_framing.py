@@ -46,6 +46,10 @@ GARBAGE = [
     ("a body too long", b"SIP/2.0 200 OK\r\nl: 65536\r\n\r\n", "octets"),
     ("a body far too long", b"SIP/2.0 200 OK\r\nl: 9999999999\r\n\r\n", "octets"),
     ("two lengths", b"SIP/2.0 200 OK\r\nl: 1\r\nContent-Length: 2\r\n\r\nab", "one number"),
+    ("a length below nothing", b"SIP/2.0 200 OK\r\nl: -5\r\n\r\n", "one number"),
+    ("a length beyond counting", b"SIP/2.0 200 OK\r\nContent-Length: 99999999999999\r\n\r\n", "one number"),
+    ("a length and no length", b"SIP/2.0 200 OK\r\nl: 0\r\nl: x\r\n\r\n", "one number"),
+    ("a blank length", b"SIP/2.0 200 OK\r\nl:\r\n\r\n", "one number"),
 ]
 
 

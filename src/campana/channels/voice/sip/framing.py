@@ -15,9 +15,10 @@ LONGEST_FIRST_LINE: Final = 4_096
 _END = b"\r\n\r\n"
 _FIRST_LINE = re.compile(rb"SIP/2\.0 [1-6][0-9]{2}(?: .*)?|[A-Za-z0-9.!%*_+`'~-]{1,64} [!-~]+ SIP/2\.0", re.IGNORECASE)
 _LENGTH = re.compile(
-    rb"\r\n(?:content-length|l)[ \t]*:[ \t]*(?:\r\n[ \t]+)?([0-9]{1,10})[ \t]*(?=\r\n)",
+    rb"\r\n(?:content-length|l)[ \t]*:[ \t]*(?:\r\n[ \t]+)?([^\r\n]*)(?=\r\n)",
     re.IGNORECASE,
 )
+_NUMBER = re.compile(rb"[0-9]{1,10}")
 
 
 class Framer:
@@ -83,8 +84,9 @@ class Framer:
         return self._with_body(head_end + len(_END))
 
     def _with_body(self, head: int) -> int:
-        lengths = {int(found) for found in _LENGTH.findall(self._buffer, 0, head)}
-        if len(lengths) > 1:
+        said = [value.strip() for value in _LENGTH.findall(self._buffer, 0, head)]
+        lengths = {int(value) for value in said if _NUMBER.fullmatch(value)}
+        if len(lengths) > 1 or not all(_NUMBER.fullmatch(value) for value in said):
             self.broken = "its Content-Length must be one number"
         elif max(lengths, default=0) + head > LARGEST:
             self.broken = f"it must have at most {LARGEST} octets"
