@@ -113,6 +113,10 @@ class Exchange(Carrier):
         """How often each telephone lived through this: invited, ringing, answered, text, ended."""
         return Counter(line["number"] for line in self._lines() if line["moment"] == moment)
 
+    def heard_ms(self) -> dict[str, int]:
+        """How many milliseconds of sound each telephone heard, of the calls that are over."""
+        return {line["number"]: line["heard_ms"] for line in self._lines() if line["moment"] == "ended"}
+
     def up(self) -> tuple[int, int]:
         """How many telephones ring, and how many listen, right now."""
         now: dict[str, str] = {}

@@ -54,9 +54,13 @@ class Mailroom:
         """Keep late news. On return it is durable, matched or not."""
         for receipt in batch:
             self._metrics.receipts.add(receipt.route, receipt.state.value)
-            if self.lines and receipt.state is not ReceiptState.INTERIM:
-                self.ended(receipt.route, receipt.carrier_ids)
-        self.tell(await self._keep(batch))
+        answer = await self._keep(batch)
+        if self.lines:
+            # Not before it is durable: no more calls than lines are uncertain where the process dies.
+            for receipt in batch:
+                if receipt.state is not ReceiptState.INTERIM:
+                    self.ended(receipt.route, receipt.carrier_ids)
+        self.tell(answer)
 
     async def message(self, message: IncomingMessage) -> None:
         """Keep an incoming message. On return it is durable."""
