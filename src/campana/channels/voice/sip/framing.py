@@ -59,7 +59,7 @@ class Framer:
         return message
 
     def _skip_keepalives(self) -> None:
-        if self._buffer[:1] in (b"\r", b"\n"):
+        if self._buffer.startswith((b"\r", b"\n")):
             rest = self._buffer.lstrip(b"\r\n")
             del self._buffer[: len(self._buffer) - len(rest)]
 
