@@ -18,7 +18,7 @@ from campana.sandbox.demo_screen import Screen
 
 PICTURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "demo.svg"
 COLUMNS = 117
-LINES = 46
+LINES = 62
 
 # Fonts from elsewhere, which a README does not load, and the generator's comment.
 SUPERFLUOUS = re.compile(r"@font-face \{.*?\}\n|<!--.*?-->\n?|[ \t]+$", re.DOTALL | re.MULTILINE)

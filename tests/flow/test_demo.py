@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import urllib.request
+import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,12 +21,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from campana.domain.call import CallReport, HungUpBy
 from campana.domain.delivery import Medium, Status
 from campana.sandbox.demo_campaign import PEOPLE, fate_in_words
 from campana.sandbox.demo_client import Outcome, Standing
 from campana.sandbox.demo_screen import Screen
 from campana.sandbox.mail_boxes import ReceivedMail
+from campana.sandbox.sip_phones import EndedBy, Moment, PhoneCall
 from campana.sandbox.smsc_phones import Received
+from campana.storage.store import AttemptRow
 
 SECONDS = 60.0
 
@@ -59,6 +63,18 @@ NEVER_ARRIVE = {destination for destination, end in ENDS.items() if destination.
     "spam@example.com",
     "disabled@example.com",
 } | {"+14155550189"}
+
+
+CALLED = {
+    "+12025550100": ("4 success", ["answers", r"has heard \S+ s to the end"]),
+    "+12125550141": ("4 success", [r"hangs up, having heard \S+ s", "rings again", r"has heard \S+ s to the end"]),
+    "+13125550143": ("4 success", ["says 486 Busy Here", "rings again", r"has heard \S+ s to the end"]),
+    "+14155550144": ("6 failure 304 VoiceNoAnswer", ["rang in vain"]),
+    "+16175550147": ("4 success", ["answers", r"has heard \S+ s to the end"]),
+    "+17135550148": ("4 success", ["presses 1", r"has heard \S+ s to the end"]),
+    "+13035550145": ("6 failure 310 VoiceNumberUnknown", ["says 404 Not Found"]),
+}
+"""What becomes of calls, and what the screen tells of them in order."""
 
 
 class Demo:
@@ -127,13 +143,18 @@ def test_the_campaign_comes_to_the_end_that_the_sandbox_promises(tmp_path: Path)
     with demo("--once", "--port", "0", tmp=tmp_path) as running:
         assert running.end() == 0, running.text
     text = running.text
-    assert "22 deliveries = 13 reached + 9 failed + 0 still open" in text
+    assert "29 deliveries = 18 reached + 11 failed + 0 still open" in text
     assert "The campaign is over" in text
     table = text[text.index("contact medium destination") :]
     for destination, end in ENDS.items():
         assert re.search(rf" {re.escape(destination)} .* {end}\s*$", table, re.MULTILINE), destination
         arrived = re.search(rf"^\d\d:\d\d:\d\d  (SMS|email) +{re.escape(destination)} ", text, re.MULTILINE)
         assert (arrived is None) is (destination in NEVER_ARRIVE), destination
+    for number, (end, told) in CALLED.items():
+        assert re.search(rf" voice +{re.escape(number)} .* {end}\s*$", table, re.MULTILINE), number
+        lines = "".join(re.findall(rf"^.*  voice   {re.escape(number)} .*\n", text, re.MULTILINE))
+        assert re.search(".*".join(told), lines, re.DOTALL), lines
+    assert re.search(r"^Farid  +1 +\S+ s +\S+ s +2 +1 +200 +us +4 success$", text, re.MULTILINE)
     assert text.count("  SOAP    AddCampaignContact ") == len(PEOPLE) == 12
     assert re.search(r"  status  Dina email 4 success$", text, re.MULTILINE), "a success before its bounce"
     assert re.search(r"  SMS     \+15035550102 W czwartek .* Młyńskiej .*  2 parts$", text, re.MULTILINE)
@@ -160,7 +181,7 @@ def test_it_goes_on_serving_and_its_examples_can_be_pasted(tmp_path: Path) -> No
             timeout=SECONDS,
         )
         assert (pasted.stdout.strip(), pasted.stderr.strip()) == ("0", "")
-        running.until(r"  SMS     \+12025550123 No water in Mill Street")
+        running.until(r"  voice   \+12025550123 rings: Waterworks \+12025550100")
         for page in ("README.md", "docs/clients.md"):
             told = subprocess.run(
                 [sys.executable, "-c", python_of(page, address, password)],
@@ -177,6 +198,9 @@ def test_it_goes_on_serving_and_its_examples_can_be_pasted(tmp_path: Path) -> No
         assert running.end() == 0
         assert running.lines[-1] == "The demo has ended."
     assert (data / "campana.db").is_file()
+    with wave.open(str(data / "heard" / "+12025550100-1.wav")) as file:
+        assert file.getparams()[:3] == (1, 2, 8_000)
+        assert file.getnframes() > 8_000 * 4, "two plays"
     with demo("--data-dir", str(data), "--port", "0", tmp=tmp_path) as again:
         again.until("  SOAP    AddCampaign ")
         again.process.send_signal(signal.SIGINT)
@@ -269,18 +293,74 @@ def test_off_a_terminal_every_change_is_a_line_and_nothing_is_cut() -> None:
     assert lines[2].endswith("  4 parts")
 
 
+def a_call(**changes: object) -> PhoneCall:
+    return PhoneCall(
+        **(
+            {"number": "+12025550141", "attempt": 1, "call_id": "", "caller": "+12025550100"}
+            | {"caller_name": "Water", "identity": (), "invited_at": 0.0, "heard_octets": 12_000}
+            | changes
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "moment", "words"),
+    [
+        (a_call(), Moment.RINGING, "rings: Water +12025550100"),
+        (a_call(attempt=2), Moment.RINGING, "rings again: Water +12025550100"),
+        (a_call(), Moment.ANSWERED, "answers"),
+        (a_call(pressed="12"), Moment.PRESSED, "presses 2"),
+        (a_call(status=486, ended_by=EndedBy.PHONE), Moment.ENDED, "says 486 Busy Here"),
+        (a_call(status=487, ended_by=EndedBy.CALLER), Moment.ENDED, "rang in vain"),
+        (a_call(answered_at=1.0, ended_by=EndedBy.PHONE), Moment.ENDED, "hangs up, having heard 1.5 s"),
+        (
+            a_call(answered_at=1.0, ended_by=EndedBy.CALLER, wav=Path("a/heard/x-1.wav")),
+            Moment.ENDED,
+            "has heard 1.5 s to the end  heard/x-1.wav",
+        ),
+        (a_call(), Moment.INVITED, None),
+        (a_call(), Moment.TEXT, None),
+    ],
+)
+def test_what_telephones_live_through_is_told(call: PhoneCall, moment: Moment, words: str | None) -> None:
+    shown, printed = screen(terminal=False)
+    shown.call(call, moment)
+    assert printed.getvalue()[10:].rstrip("\n") == (f"voice   +12025550141 {words}" if words else "")
+
+
+def test_every_call_is_in_a_table_at_the_end() -> None:
+    missed = CallReport(began_at=0, ended_at=5_000, ringing_ms=3_000, ended_by=HungUpBy.US, sip_status=487)
+    heard = CallReport(
+        began_at=0, ended_at=9_000, answered_at=1, heard_ms=4_250, plays=1, digits="12", ended_by=HungUpBy.CALLEE
+    )
+    attempts = [
+        AttemptRow("id", Medium.VOICE, number, 0, "trunk", status, code, None, None, call)
+        for number, (status, code, call) in enumerate(
+            [(Status.WAITING_FOR_RETRY, 304, missed), (Status.SUCCESS, 0, heard), (Status.SUCCESS, 0, None)], 1
+        )
+    ]
+    shown, printed = screen(terminal=False)
+    shown.over(Outcome("", [], 1.0, finished=True, names={"id": "Ada"}), attempts)
+    lines = [" ".join(line.split()) for line in printed.getvalue().splitlines()]
+    assert lines[1:4] == [
+        "call to attempt rang heard plays keys SIP ended by it is",
+        "Ada 1 3.0 s - - - 487 us 5 retry 304 VoiceNoAnswer",
+        "Ada 2 - 4.2 s 1 12 - callee 4 success",
+    ]
+
+
 def test_on_a_terminal_lines_fit_and_the_table_stays_below_them() -> None:
     shown, printed = screen(terminal=True)
     shown.called("AddCampaign", "x" * 200, 0.0123)
-    shown.stands([standing("Ada", Status.SUCCESS), standing("Ada", Status.PERMANENT_FAILURE, 410, Medium.EMAIL)])
+    ends = [standing("Ada", Status.SUCCESS), standing("Ada", Status.PERMANENT_FAILURE, 410, Medium.EMAIL)]
+    shown.stands([*ends, standing("Ada", Status.WAITING_FOR_RETRY, 303, Medium.VOICE)])
     shown.mail(ReceivedMail("", ("ada@example.com",), b"Subject: " + b"y" * 200 + b"\r\n\r\n", 0))
     shown.close()
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", printed.getvalue())
     assert max(map(len, re.split(r"[\r\n]+", text))) <= 80
     assert "…  12 ms" in text
     assert text.rindex("email   ada@example.com") < text.rindex("contact SMS")
-    assert "4 success" in text
-    assert "6 failure 410 EmailMailboxUnknown" in text
+    assert re.search("Ada +4 success +5 retry 303 +6 failure 410 *$", text, re.MULTILINE)
 
 
 def test_a_campaign_that_does_not_end_is_not_called_over() -> None:
@@ -297,4 +377,6 @@ def test_people_meet_fates_of_the_table_in_plain_words() -> None:
     assert fate_in_words(Medium.EMAIL, "defer-3@example.com") == "greylisted 3 times, then delivered"
     assert fate_in_words(Medium.SMS, "+13125550180") == "receipt UNDELIV"
     assert fate_in_words(Medium.SMS, "+13125550100") == "delivered"
+    assert fate_in_words(Medium.VOICE, "+13125550142") == "busy: 486"
+    assert {person.voice for person in PEOPLE if person.voice} == set(CALLED)
     assert {destination for person in PEOPLE for destination in (person.sms, person.email) if destination} == set(ENDS)

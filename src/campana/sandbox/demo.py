@@ -25,14 +25,17 @@ import uvloop
 from campana import wiring
 from campana.channels.email import EmailRouteSettings
 from campana.channels.sms import SmsRouteSettings
+from campana.channels.voice import VoiceRouteSettings
 from campana.config.settings import BounceSettings, DeliverySettings, LogSettings, ServerSettings, Settings
 from campana.sandbox.demo_client import Listener, Outcome, run_campaign
 from campana.sandbox.demo_screen import Screen
 from campana.sandbox.mail import MailSimulator
 from campana.sandbox.mail_notices import Office
+from campana.sandbox.sip import SipSimulator
 from campana.sandbox.smsc import SmscSimulator
 from campana.services.accounts import AccountService
 from campana.services.principal import Role
+from campana.storage.store import AttemptRow
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 8080
@@ -44,6 +47,12 @@ RECEIPT_TIMEOUT: Final = 2.0
 RESPONSE_TIMEOUT: Final = 3.0
 MESSAGES_A_SECOND: Final = 6.0
 CARRIER_DELAY: Final = 0.7
+LINES: Final = 10
+CALLS_A_SECOND: Final = 5.0
+PAUSE_BETWEEN_PLAYS: Final = 0.5
+RTP_PORTS: Final = "16384-19999"
+HEARD: Final = "heard"
+"""The folder of what telephones heard, in that of the data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +94,18 @@ async def _run(options: DemoOptions, screen: Screen) -> bool:
         office = Office(HOST, _free_port())
         smsc = SmscSimulator(HOST, on_message=screen.sms, receipt_delay=CARRIER_DELAY)
         mail = MailSimulator(HOST, on_message=screen.mail, bounce_to=office, bounce_delay=CARRIER_DELAY)
-        async with smsc, mail:
+        sip = SipSimulator(HOST, on_moment=screen.call, ring=CARRIER_DELAY, greeting=1.0, folder=folder / HEARD)
+        async with smsc, mail, sip:
             port = _port(options.port)
-            settings = demo_settings(folder, port, (smsc.port, mail.port), office)
+            settings = demo_settings(folder, port, (smsc.port, mail.port, sip.port), office)
             credentials = await _admit(settings)
             _introduce(screen, settings, options)
             return await _serve(settings, credentials, options, screen)
 
 
-def demo_settings(folder: Path, port: int, carriers: tuple[int, int], office: Office) -> Settings:
-    """The settings of a Campana that speaks to the sandbox. `carriers` are the ports of SMSC and mail server."""
-    smsc, mail = carriers
+def demo_settings(folder: Path, port: int, carriers: tuple[int, int, int], office: Office) -> Settings:
+    """The settings of a Campana that speaks to the sandbox. `carriers`: the ports of SMSC, mail server, SIP carrier."""
+    smsc, mail, sip = carriers
     return Settings(
         server=ServerSettings(host=HOST, port=port, data_dir=folder, shutdown_seconds=5),
         # Seconds where a configuration has minutes, which nobody wants to wait for here.
@@ -109,6 +119,14 @@ def demo_settings(folder: Path, port: int, carriers: tuple[int, int], office: Of
                 rate=MESSAGES_A_SECOND,
                 response_timeout=RESPONSE_TIMEOUT,
                 receipt_timeout=RECEIPT_TIMEOUT,
+            ),
+            VoiceRouteSettings(
+                name="sandbox-voice",
+                url=f"sip:{HOST}:{sip};transport=udp",
+                calls=LINES,
+                rate=CALLS_A_SECOND,
+                rtp_ports=RTP_PORTS,
+                pause=PAUSE_BETWEEN_PLAYS,
             ),
             EmailRouteSettings(
                 name="sandbox-mail",
@@ -172,20 +190,22 @@ async def _knows_user(accounts: AccountService) -> bool:
 
 
 def _introduce(screen: Screen, settings: Settings, options: DemoOptions) -> None:
-    sms, mail = settings.routes
+    sms, voice, mail = settings.routes
     kept = "kept" if options.data_dir else "removed at the end"
     screen.title("Campana with sandbox carriers: nothing leaves this machine.")
     screen.say(f"  SMS centre   smpp://{_place(sms.url)}   {MESSAGES_A_SECOND:g} messages/s, so that you can watch")
+    screen.say(f"  telephones   sip:{_place(voice.url)}   {LINES} calls at a time")
     screen.say(f"  mail server  smtp://{_place(mail.url)}   {MESSAGES_A_SECOND:g} messages/s")
     screen.say(f"  bounces      lmtp://{settings.bounces.listen}")
     screen.say(f"  database     {settings.database_path} ({kept})")
+    screen.say(f"  heard        {settings.server.data_dir / HEARD}/*.wav ({kept}), what the telephones heard")
     if settings.server.port != (options.port or PORT):
         screen.say(f"  Port {PORT} is in use on this machine: Campana takes a free one.")
     screen.say()
 
 
 def _place(url: str) -> str:
-    return url.rpartition("/")[2].rpartition("@")[2]
+    return url.rpartition("/")[2].rpartition("@")[2].removeprefix("sip:").partition(";")[0]
 
 
 # --- while it runs -----------------------------------------------------------------------------------------------
@@ -208,7 +228,7 @@ async def _serve(settings: Settings, credentials: _Credentials, options: DemoOpt
         outcome = await _run_campaign(address, credentials, screen, stop)
         if outcome is None:
             return False
-        screen.over(outcome)
+        screen.over(outcome, await _calls(settings, outcome))
         if not options.once:
             _invite(screen, address, credentials, outcome, options)
             await asyncio.wait({server})
@@ -241,6 +261,14 @@ async def _run_campaign(address: str, credentials: _Credentials, screen: Screen,
     return None
 
 
+async def _calls(settings: Settings, outcome: Outcome) -> list[AttemptRow]:
+    """Every call of the campaign, as it was recorded."""
+    async with wiring.services_for(settings) as services:
+        who = await services.accounts.operator_of(ACCOUNT)
+        pages = await services.attempts.of_campaign(who, outcome.campaign)
+        return [attempt async for page in pages for attempt in page if attempt.call is not None]
+
+
 async def _first_of(*waiting: asyncio.Future[Any]) -> None:
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
 
@@ -264,8 +292,8 @@ def _invite(screen: Screen, address: str, credentials: _Credentials, outcome: Ou
     screen.say()
     screen.say(example_curl(address, credentials))
     screen.say()
-    screen.say("Numbers like +1 202 555 0180 to 0199 and addresses like full@example.com meet")
-    screen.say("a fate each (docs/sandbox.md lists them); all others are reached.")
+    screen.say("Numbers like +1 202 555 0180 to 0199 (SMS) and 0140 to 0157 (calls) and addresses like")
+    screen.say("full@example.com meet a fate each (docs/sandbox.md lists them); all others are reached.")
     screen.say(f"Ctrl-C ends the demo and {'keeps' if options.data_dir else 'removes'} its data.")
     screen.say()
 
@@ -282,6 +310,7 @@ session = api.OpenAPISession("{account}", "{user}", "{password}").SessionId
 print(api.AddCampaignContact(session, {{
     "CampaignId": "{campaign}",
     "SMSCommInfo": {{"Destination": "+12025550123"}},
+    "VoiceCommInfo": {{"Destination": "+12025550123"}},
 }}))
 END"""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import uuid4
 
@@ -65,6 +65,8 @@ class Outcome:
     standings: list[Standing]
     seconds: float
     finished: bool
+    names: dict[str, str] = field(default_factory=dict)
+    """Names by contact Id."""
 
 
 class Customer:
@@ -101,6 +103,16 @@ class Customer:
                 "FromNumber": demo_campaign.SMS_FROM,
                 "TextToSend": demo_campaign.SMS_TEXT,
             },
+            "OutboundVoiceNotificationInfo": {
+                "Enabled": True,
+                "CallingName": demo_campaign.CALLING_NAME,
+                "CallingNumber": demo_campaign.CALLING_NUMBER,
+                "DialMsTimeout": demo_campaign.DIAL_MS,
+                "MaxTextPlays": demo_campaign.PLAYS,
+                "MaxDeliveryRetries": demo_campaign.CALL_ATTEMPTS,
+                "RetryMinutesInterval": demo_campaign.RETRY_MINUTES,
+                "TextToSpeak": demo_campaign.SPOKEN_TEXT,
+            },
             "OutboundEmailNotificationInfo": {
                 "Enabled": True,
                 "FromEmail": demo_campaign.EMAIL_FROM,
@@ -115,13 +127,14 @@ class Customer:
         """Add one contact under an Id of our own."""
         contact: dict[str, Any] = {"CampaignId": campaign, "Id": guid}
         about = [person.name]
-        for member, destination, text in (
-            ("SMSCommInfo", person.sms, person.sms_text),
-            ("EmailCommInfo", person.email, ""),
+        for member, destination, text, attempts in (
+            ("SMSCommInfo", person.sms, person.sms_text, person.attempts),
+            ("VoiceCommInfo", person.voice, "", person.voice_attempts),
+            ("EmailCommInfo", person.email, "", person.attempts),
         ):
             if destination:
                 about.append(destination)
-                contact[member] = {"Destination": destination, "RetryCount": person.attempts}
+                contact[member] = {"Destination": destination, "RetryCount": attempts}
                 if text:
                     contact[member]["TextToSendOverwrite"] = text
         _demand("AddCampaignContact", self._call("AddCampaignContact", " ".join(about), self._session, contact))
@@ -190,9 +203,9 @@ def _watch(
             customer.listener.stands(standings)
         finished = all(standing.status in FINAL for standing in standings)
         if finished and now - changed_at >= _QUIET_SECONDS:
-            return Outcome(campaign, standings, changed_at - began, finished=True)
+            return Outcome(campaign, standings, changed_at - began, finished=True, names=names)
         if now - began >= _LONGEST_SECONDS:
-            return Outcome(campaign, standings, now - began, finished=False)
+            return Outcome(campaign, standings, now - began, finished=False, names=names)
     return None
 
 

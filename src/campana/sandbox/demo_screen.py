@@ -7,7 +7,7 @@ pipe, CI) every change is a line of its own, and nothing is coloured or redrawn.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from rich.console import Console, Group
@@ -20,7 +20,10 @@ from campana.domain.outcome import DELIVERY_ERRORS, DeliveryCode
 from campana.sandbox.demo_campaign import PEOPLE, fate_in_words
 from campana.sandbox.demo_client import Outcome, Standing
 from campana.sandbox.mail_boxes import ReceivedMail
+from campana.sandbox.sip_phones import EndedBy, Moment, PhoneCall
+from campana.sandbox.sip_transactions import REASONS
 from campana.sandbox.smsc_phones import Received
+from campana.storage.store import AttemptRow
 
 _STATUS: Final = {
     Status.DO_NOT_TRY: ("0 none", "dim"),
@@ -33,6 +36,8 @@ _STATUS: Final = {
     Status.CANCELLED: ("7 cancelled", "dim"),
 }
 _COLUMNS_FOR_FATES: Final = 116
+_COLUMNS_FOR_ERRORS: Final = 110
+"""For three media side by side."""
 _PLAIN_COLUMNS: Final = 120
 
 
@@ -67,6 +72,13 @@ class Screen:
         """A phone has a message."""
         parts = f"  {message.parts} parts" if message.parts > 1 else ""
         self._line("SMS", "green", Text.assemble((message.destination, "bold"), f" {message.text}"), parts)
+
+    def call(self, call: PhoneCall, moment: Moment) -> None:
+        """A telephone has lived through something."""
+        words = _words_of_call(call, moment)
+        if words:
+            kept = f"  {call.wav.parent.name}/{call.wav.name}" if call.wav and moment is Moment.ENDED else ""
+            self._line("voice", "cyan", Text.assemble((call.number, "bold"), f" {words}"), kept)
 
     def mail(self, message: ReceivedMail) -> None:
         """A mailbox has a message."""
@@ -106,9 +118,12 @@ class Screen:
             self._live.stop()
             self._live = None
 
-    def over(self, outcome: Outcome) -> None:
-        """Show the campaign's end: every contact on every medium."""
+    def over(self, outcome: Outcome, calls: Sequence[AttemptRow] = ()) -> None:
+        """Show the campaign's end: every call, and every contact on every medium."""
         self.close()
+        if calls:
+            self._console.print()
+            self._console.print(self._calls(calls, outcome.names))
         self._console.print()
         self._console.print(self._results(outcome.standings))
         statuses = [standing.status for standing in outcome.standings]
@@ -122,10 +137,31 @@ class Screen:
             self.say("What failed was to fail: those destinations ask the sandbox for it.")
 
     def _overview(self) -> Table:
-        table = _table("contact", "SMS", "email")
+        table = _table("contact", "SMS", "voice", "email")
+        show = _status if self._console.width >= _COLUMNS_FOR_ERRORS else _brief_status
         for person in PEOPLE:
-            cells = [self._known.get((person.name, medium)) for medium in (Medium.SMS, Medium.EMAIL)]
-            table.add_row(person.name, *(_status(cell) if cell else Text("-", style="dim") for cell in cells))
+            cells = [self._known.get((person.name, medium)) for medium in (Medium.SMS, Medium.VOICE, Medium.EMAIL)]
+            table.add_row(person.name, *(show(cell) if cell else Text("-", style="dim") for cell in cells))
+        return table
+
+    def _calls(self, attempts: Sequence[AttemptRow], names: Mapping[str, str]) -> Table:
+        table = _table("call to", "attempt", "rang", "heard", "plays", "keys", "SIP", "ended by")
+        table.add_column("it is", no_wrap=True)
+        for attempt in attempts:
+            if attempt.call is not None:
+                call, (word, style) = attempt.call, _STATUS[attempt.status]
+                answered = call.answered_at is not None
+                table.add_row(
+                    names.get(attempt.contact, ""),
+                    str(attempt.attempt),
+                    _seconds(call.ringing_ms),
+                    _seconds(call.heard_ms if answered else None),
+                    str(call.plays) if answered else "-",
+                    call.digits or "-",
+                    str(call.sip_status or "-"),
+                    call.ended_by.value,
+                    Text(f"{word} {_error_name(attempt.code)}".rstrip(), style=style),
+                )
         return table
 
     def _results(self, standings: Sequence[Standing]) -> Table:
@@ -153,6 +189,28 @@ def _table(*headings: str) -> Table:
     return table
 
 
+def _words_of_call(call: PhoneCall, moment: Moment) -> str:
+    """What a telephone has lived through; blank where there is nothing to say of it."""
+    again = " again" if call.attempt > 1 else ""
+    if moment is Moment.RINGING:
+        return f"rings{again}: {call.caller_name} {call.caller}"
+    if moment is Moment.ANSWERED:
+        return "answers"
+    if moment is Moment.PRESSED:
+        return f"presses {call.pressed[-1:]}"
+    if moment is not Moment.ENDED:
+        return ""
+    if call.answered_at is None:
+        return "rang in vain" if call.ended_by is EndedBy.CALLER else f"says {call.status} {REASONS[call.status]}"
+    if call.ended_by is EndedBy.PHONE:
+        return f"hangs up, having heard {call.heard_seconds:.1f} s"
+    return f"has heard {call.heard_seconds:.1f} s to the end"
+
+
+def _seconds(milliseconds: int | None) -> str:
+    return "-" if milliseconds is None else f"{milliseconds / 1_000:.1f} s"
+
+
 def _medium(standing: Standing) -> str:
     return "SMS" if standing.medium is Medium.SMS else standing.medium.name.lower()
 
@@ -162,8 +220,17 @@ def _status(standing: Standing) -> Text:
     return Text(f"{word} {_error(standing)}".rstrip(), style=style)
 
 
+def _brief_status(standing: Standing) -> Text:
+    word, style = _STATUS[standing.status]
+    return Text(f"{word} {standing.error or ''}".rstrip(), style=style)
+
+
 def _error(standing: Standing) -> str:
-    if not standing.error:
+    return _error_name(standing.error)
+
+
+def _error_name(code: int) -> str:
+    if not code:
         return ""
-    known = DELIVERY_ERRORS.get(DeliveryCode(standing.error))
-    return f"{standing.error} {known.name}" if known else str(standing.error)
+    known = DELIVERY_ERRORS.get(DeliveryCode(code))
+    return f"{code} {known.name}" if known else str(code)
