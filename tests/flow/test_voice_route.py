@@ -8,6 +8,7 @@ import signal
 import time
 
 import pytest
+import trustme
 from voice_route_kit import CALLER, LISTENER, SOON, Engine, Saying, magic, network, routed
 
 from campana.channels.contract import Accepted, Health
@@ -218,6 +219,19 @@ async def test_a_media_process_that_hangs_is_killed_and_replaced(tmp_path) -> No
         await engine.until(lambda: engine.route.media_pid not in (None, pid))
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+async def test_a_media_process_that_cannot_work_says_why_and_is_started_again_until_it_can(tmp_path) -> None:
+    authorities = tmp_path / "ca.pem"
+    engine = Engine("sips:127.0.0.1", Saying(tmp_path), tls_ca=authorities)
+    await engine.route.start(engine)
+    try:
+        await engine.until(lambda: engine.route.state.health is Health.DOWN)
+        assert "tls_ca" in engine.route.state.reason
+        trustme.CA().cert_pem.write_to_path(str(authorities))
+        await engine.up()
+    finally:
+        await engine.route.stop(2.0)
 
 
 async def test_calls_that_were_told_to_go_are_uncertain_and_others_never_left(tmp_path) -> None:
