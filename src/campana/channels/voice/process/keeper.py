@@ -22,6 +22,8 @@ process itself stood still, it reads what came meanwhile before it looks again."
 LOOK_SECONDS: Final = 1.0
 GOODBYE: Final = 4.0
 """Seconds that a process has to hang up and exit once its pipe is closed."""
+FAREWELL_SECONDS: Final = 2.5
+"""Seconds of a stop's budget in which the calls that are left are hung up, spread over a moment, and told of."""
 EXIT_SECONDS: Final = 0.5
 """For exiting once everything is told."""
 FIRST_PAUSE: Final = 0.2
@@ -74,7 +76,7 @@ class Keeper:
         self._stopping = True
         task, link = self._task, self._link
         if link is not None:
-            link.pipe.send(Finish(max(0, round((budget - GOODBYE) * 1_000))))
+            link.pipe.send(Finish(max(0, round((budget - FAREWELL_SECONDS) * 1_000))))
             await asyncio.wait({link.lost}, timeout=max(0.0, budget - EXIT_SECONDS))
             if not link.lost.done():
                 _log.error("voice.media_process_did_not_finish", route=self._settings.name)
