@@ -65,6 +65,7 @@ class Trunk(asyncio.DatagramProtocol):
         self.repeated: dict[bytes, int] = {}
         self.unheard: list[Heard] = []
         self.changed = asyncio.Condition()
+        self.last_sent = b""
         self._seen: set[bytes] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -131,7 +132,8 @@ class Trunk(asyncio.DatagramProtocol):
         for name, value in extra:
             message.headers.set(name, value)
         message.body = body
-        to.back(render(message))
+        self.last_sent = render(message)
+        to.back(self.last_sent)
 
     def ask(
         self, invite: Heard, method: str, number: int = 1, extra: Extra = (), body: bytes = b"", tag: str = "callee"
@@ -300,7 +302,7 @@ async def house(*trunks: Trunk, timers: Timers = FAST, **more: object) -> AsyncI
     try:
         yield House(agent, settings, transports, states)
     finally:
-        await agent.stop(0.3)
+        await agent.stop(0.02)
         await transports.close()
 
 

@@ -114,8 +114,15 @@ def _invite(conversation: Conversation, server: ServerTransaction, flow: Flow) -
         return
     number, _ = cseq_of(request)
     conversation.reofferings[number] = (server, not request.body)
-    server.on_unacknowledged = conversation.hang_up
+    server.on_unacknowledged = lambda: _unacknowledged(conversation)
     server.respond(_with_sdp(request, flow, ours))
+
+
+def _unacknowledged(conversation: Conversation) -> None:
+    """No ACK came for so long: they are gone (section 13.3.1.4)."""
+    conversation.hang_up()
+    if conversation.talker is not None:
+        conversation.talker.vanished(conversation)
 
 
 def _update(conversation: Conversation, server: ServerTransaction, flow: Flow) -> None:

@@ -37,6 +37,9 @@ class Talker(Protocol):
     def hung_up(self, conversation: Conversation, request: Request) -> None:
         """Their BYE came, and is answered."""
 
+    def vanished(self, conversation: Conversation) -> None:
+        """They do not acknowledge our answer to their re-INVITE: we have hung up."""
+
     def pressed(self, conversation: Conversation, key: str, ms: int) -> None:
         """A key was told by INFO."""
 

@@ -252,6 +252,11 @@ class OutgoingLeg:
             self._end(LegEnded(HungUpBy.CALLEE, None, text, cause, None))
             self._forsake()
 
+    def vanished(self, conversation: Conversation) -> None:
+        """They do not acknowledge what we answer."""
+        if conversation is self._conversation:
+            self._end(LegEnded(HungUpBy.NETWORK, 200, "no ACK came", None, None))
+
     def pressed(self, conversation: Conversation, key: str, ms: int) -> None:
         """A key was told by INFO."""
         if conversation is self._conversation and not self._is_over:
