@@ -23,6 +23,7 @@ from campana.channels.errors import SendError
 from campana.channels.registry import CHANNELS
 from campana.channels.settings import RouteSettings
 from campana.channels.sms import codes as sms_codes
+from campana.channels.voice import codes as voice_codes
 from campana.config.settings import Section, Settings
 from campana.domain.errors import METHOD_CODE_MEANING, MethodCode
 from campana.domain.outcome import DELIVERY_ERRORS, DeliveryCode
@@ -143,6 +144,45 @@ def smtp_statuses() -> str:
     )
 
 
+def call_results() -> str:
+    """What a call that was not answered came to: for each of our codes the network's answers that mean it."""
+    words = {
+        voice_codes.Problem.TIMEOUT: "no response in time, nothing rang",
+        voice_codes.Problem.NO_ANSWER: "it rang, and `DialMsTimeout` passed",
+        voice_codes.Problem.TRANSPORT: "no connection, TLS or ICMP errors",
+        voice_codes.Problem.AUTHENTICATION: "our password is refused",
+        voice_codes.Problem.NO_COMMON_MEDIA: "it was answered without a law of ours",
+    }
+    rows = []
+    for code, error in DELIVERY_ERRORS.items():
+        statuses = [str(row.status) for row in voice_codes.STATUSES.values() if row.code is code]
+        causes = [str(row.cause) for row in voice_codes.CAUSES.values() if row.code is code]
+        others = [
+            words[problem] for problem, ours_ in voice_codes.PROBLEMS.items() if ours_ is code and problem in words
+        ]
+        if 300 <= code < 400 and (statuses or causes or others):
+            rows.append(
+                (ours(code), error.kind.value, *(", ".join(some) or "-" for some in (statuses, causes, others)))
+            )
+    return table(("code", "again?", "SIP status", "Q.850 cause", "or"), rows)
+
+
+def sip_statuses() -> str:
+    rows = voice_codes.STATUSES.values()
+    return table(
+        ("status", "wording", "from", "code", "a cause may overrule it"),
+        [(row.status, row.wording, row.source, ours(row.code), "no" if row.firm else "yes") for row in rows],
+    )
+
+
+def q850_causes() -> str:
+    rows = voice_codes.CAUSES.values()
+    return table(
+        ("cause", "wording", "code", "overrules"),
+        [(row.cause, row.wording, "-" if row.code is None else ours(row.code), f"{row.reach.value}") for row in rows],
+    )
+
+
 # --- roles -------------------------------------------------------------------------------------------------------
 
 
@@ -163,6 +203,9 @@ def made() -> dict[str, str]:
         "smpp states": smpp_states(),
         "smtp replies": smtp_replies(),
         "smtp statuses": smtp_statuses(),
+        "call results": call_results(),
+        "sip statuses": sip_statuses(),
+        "causes": q850_causes(),
         "roles": role_table(),
         **shown.made(),
     }
