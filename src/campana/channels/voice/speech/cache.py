@@ -101,7 +101,8 @@ class ClipCache:
     def put(self, key: str, sound: Finished) -> Clip:
         """Keep a finished text; what is longest unused makes room. Raises OSError where the disk takes no more."""
         folder = self._folder / key[:2] / key[2:4]
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for one in (self._folder, folder.parent, folder):
+            one.mkdir(mode=0o700, exist_ok=True)
         kept = _Kept({}, {}, len(sound.pcmu), time.monotonic(), proven=True, touched=time.monotonic())
         for law, octets in (("pcmu", sound.pcmu), ("pcma", sound.pcma)):
             kept.checks[law] = zlib.crc32(octets)

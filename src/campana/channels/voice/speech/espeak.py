@@ -72,6 +72,7 @@ class Espeak:
         self._idle: list[_Child] = []
         self._all: set[_Child] = set()
         self._slots = asyncio.Semaphore(settings.workers)
+        self._files: dict[str, str] = {}
         self._voices: list[Voice] = []
         self._genders: dict[str, str] = {}
         self._version = ""
@@ -86,7 +87,9 @@ class Espeak:
             raise SpeechUnavailable(json.loads(body))
         told = json.loads(body)
         self._version = f"espeak-ng {told['version']}"
-        self._voices = _listed(told["voices"])
+        listed = _listed(told["voices"])
+        self._files = {voice.name: file for file, voice in listed.items()}
+        self._voices = list(listed.values())
         self._genders = {one["file"].removeprefix("!v/"): one["gender"] for one in told["variants"]}
 
     async def voices(self) -> list[Voice]:
@@ -107,7 +110,9 @@ class Espeak:
     async def speak(self, text: str, voice: Voice) -> Sound:
         """Speak in a child; once again in a fresh one where that died. Raises SpeechRefused or SpeechUnavailable."""
         octets = int((self._settings.longest_seconds + 1) * _SAMPLE_RATE * 2)
-        request = {"voice": voice.name, "text": text, "speed": self._settings.speed, "octets": octets}
+        base, plus, variant = voice.name.partition("+")
+        file = self._files[base] + plus + variant
+        request = {"voice": file, "text": text, "speed": self._settings.speed, "octets": octets}
         kind, body = await self._asked(request, self._settings.timeout)
         if kind == b"S":
             return Sound(body[4:], int.from_bytes(body[:4], "big"))
@@ -165,14 +170,18 @@ class Espeak:
         await child.end()
 
 
-def _listed(told: list[dict[str, Any]]) -> list[Voice]:
-    """Voices under the name that people know from `espeak-ng -v`: the language, or the file where that is taken."""
+def _listed(told: list[dict[str, Any]]) -> dict[str, Voice]:
+    """Voices by their files, under the name that people know from `espeak-ng -v`: the language, or where that is taken
+    the file's own."""
     found: dict[str, Voice] = {}
+    taken: set[str] = set()
     for one in told:
         language = one["languages"][0]
-        name = language if language not in found else one["file"].rpartition("/")[2]
-        found.setdefault(name, Voice("espeak", name, _bcp47(language), one["gender"]))
-    return list(found.values())
+        name = language if language not in taken else one["file"].rpartition("/")[2]
+        if name not in taken:
+            taken.add(name)
+            found[one["file"]] = Voice("espeak", name, _bcp47(language), one["gender"])
+    return found
 
 
 def _bcp47(language: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -50,17 +51,17 @@ class Library:
 
     def __init__(self) -> None:
         self._library = ctypes.CDLL(_LOADER.get_library_path())
-        data = _LOADER.get_data_path()
-        self._rate = self._library.espeak_Initialize(_RETRIEVAL, 200, data.encode(), _NO_EXIT)
+        self._data = Path(_LOADER.get_data_path())
+        self._rate = self._library.espeak_Initialize(_RETRIEVAL, 200, str(self._data).encode(), _NO_EXIT)
         if self._rate <= 0:
-            raise OSError(f"espeak-ng cannot use its data in {data}")
+            raise OSError(f"espeak-ng cannot use its data in {self._data}")
         self._library.espeak_Info.restype = ctypes.c_char_p
         self._library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
+        self._library.espeak_GetCurrentVoice.restype = ctypes.POINTER(_Voice)
         self._samples = bytearray()
         self._most = 0
         self._callback = _Callback(self._take)
         self._library.espeak_SetSynthCallback(self._callback)
-        self._mbrola = any(Path(place, "mbrola").is_dir() for place in ("/usr/share", "/usr/local/share"))
 
     def _take(self, samples: Any, count: int, _events: Any) -> int:
         if samples and count > 0:
@@ -74,9 +75,18 @@ class Library:
         wanted.languages = ctypes.cast(variant, ctypes.c_void_p)
         return {
             "version": self._library.espeak_Info(None).decode(),
-            "voices": [one for one in self._list(None) if self._mbrola or not one["file"].startswith("mb/")],
+            "voices": [one for one in self._list(None) if self._is_whole(one)],
             "variants": self._list(ctypes.byref(wanted)),
         }
+
+    def _is_whole(self, voice: dict[str, Any]) -> bool:
+        """Whether the voice has its dictionary, and is none of mbrola, whose data are not here."""
+        path = self._data / "lang" / voice["file"]
+        if not path.is_file():
+            return False
+        named = re.search(r"^dictionary\s+(\w+)", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+        dictionary = named[1] if named else voice["languages"][0].partition("-")[0]
+        return (self._data / f"{dictionary}_dict").is_file()
 
     def _list(self, wanted: Any) -> list[dict[str, Any]]:
         listed = self._library.espeak_ListVoices(wanted)
@@ -96,8 +106,9 @@ class Library:
         return found
 
     def speak(self, voice: str, text: str, speed: float, most: int) -> bytes | str:
-        """Rate and samples of a text; a sentence where it is refused. `most` is in octets of samples."""
-        if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
+        """Rate and samples of a text; a sentence where it is refused. `voice` is a file as listed, perhaps with
+        `+` and a variant; `most` is in octets of samples."""
+        if self._library.espeak_SetVoiceByName(voice.encode()) != 0 or self._current() != voice:
             return "there is no such voice"
         self._library.espeak_SetParameter(_RATE, round(_STANDARD_RATE * speed), 0)
         self._samples = bytearray()
@@ -107,6 +118,10 @@ class Library:
             return "espeak-ng refuses the text"
         self._library.espeak_Synchronize()
         return int(self._rate).to_bytes(4, "big") + bytes(self._samples)
+
+    def _current(self) -> str:
+        identifier: bytes = self._library.espeak_GetCurrentVoice().contents.identifier
+        return identifier.decode("utf-8", "replace")
 
 
 def _languages(listed: int | None) -> list[str]:
