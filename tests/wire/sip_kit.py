@@ -244,6 +244,14 @@ class House:
     permits: list[bool] = field(default_factory=list)
     asked: int = 0
     calls: int = 0
+    told: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def until_told(self, state: tuple[TrunkState, str], within: float = 3.0) -> None:
+        """Wait until that is the last state told."""
+        async with asyncio.timeout(within):
+            while not self.states or self.states[-1] != state:
+                self.told.clear()
+                await self.told.wait()
 
     def dial(self, ear: Ear, dial_ms: int = 5_000, call_id: str = "") -> OutgoingLeg:
         """Place a call."""
@@ -296,11 +304,17 @@ async def house(*trunks: Trunk, timers: Timers = FAST, **more: object) -> AsyncI
         {"name": "trunk", "url": urls[0], "backups": urls[1:], "local_address": "127.0.0.1", "ping": 0, **more}
     )
     states: list[tuple[TrunkState, str]] = []
-    agent = Agent(settings, Locator(settings), lambda state, reason: states.append((state, reason)), timers)
+    told = asyncio.Event()
+
+    def tell(state: TrunkState, reason: str) -> None:
+        states.append((state, reason))
+        told.set()
+
+    agent = Agent(settings, Locator(settings), tell, timers)
     transports = await open_transports(settings, agent)
     agent.use(transports)
     try:
-        yield House(agent, settings, transports, states)
+        yield House(agent, settings, transports, states, told=told)
     finally:
         await agent.stop(0.02)
         await transports.close()

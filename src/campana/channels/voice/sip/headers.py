@@ -244,7 +244,7 @@ def parse_reason(value: str) -> Reason:
 
 def parse_challenge(value: str) -> tuple[str, dict[str, str]]:
     """Read a WWW-Authenticate or Authorization value: its scheme in lower case, and its parameters by lower name."""
-    scheme, _, rest = value.strip().partition(" ")
+    scheme, _, rest = value.strip(" \t,").partition(" ")
     found: dict[str, str] = {}
     place = 0
     while place < len(rest):
