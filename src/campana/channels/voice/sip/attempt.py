@@ -56,6 +56,7 @@ class Attempt:
         self._caller: Caller | None = caller
         self._transaction: InviteTransaction | None = None
         self._forks: dict[str, Conversation] = {}
+        self._is_crowded = False
         self._cancel_wanted = False
         self._was_cancelled = False
         self._is_decided = False
@@ -153,7 +154,9 @@ class Attempt:
                 conversation.learn(response)
             return conversation
         if len(self._forks) >= MOST_FORKS:
-            _log.warning("voice.too_many_forks", call_id=self.request.headers.get("Call-ID"))
+            if not self._is_crowded:
+                _log.warning("voice.too_many_forks", call_id=self.request.headers.get("Call-ID"))
+            self._is_crowded = True
             return None
         dialog = Dialog(self.request, response)
         conversation = Conversation(self._stack, dialog, self.request, self.flow, self._credentials)
