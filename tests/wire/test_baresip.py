@@ -27,7 +27,7 @@ from campana.domain.outcome import DeliveryCode
 pytestmark = [needs_baresip, pytest.mark.xdist_group("baresip")]
 C = DeliveryCode
 TEXT = "the water will be turned off on thursday morning from nine to eleven"
-OTHER = "the bridge is closed until friday evening and the heating never comes on before seven"
+OTHER = "the bridge is closed until friday evening and nobody may cross it"
 
 
 @asynccontextmanager
@@ -70,8 +70,8 @@ async def listen(folder: Path, clip: Clip, plan: dict, **route) -> tuple[Told, P
 @pytest.mark.parametrize("law", ["pcma", "pcmu"])
 async def test_a_telephone_hears_each_play_as_it_was_spoken(law: str, tmp_path: Path) -> None:
     async with speaking(tmp_path, "espeak") as speech:
-        clip = await speech.clip("No water on Thursday.", "")
-        silent = await speech.clip("Your table is booked.", "")
+        clip = await speech.clip("No water.", "")
+        silent = await speech.clip("Your table.", "")
     told, phone = await listen(tmp_path, clip, {"plays": 3}, only=law, pause=0.5)
     assert (told.code, told.report.plays, told.report.ended_by) == (C.OK, 3, HungUpBy.US)
     (recording,) = phone.recordings()
@@ -184,4 +184,4 @@ async def test_what_flite_says_is_understood_by_a_recogniser(tmp_path: Path) -> 
     words = await asyncio.gather(*(recognised(phone.recordings()[0], phone.folder) for phone in phones))
     assert recall(TEXT, words[0]) >= 0.75, words
     assert recall(OTHER, words[0]) <= 0.4, words
-    assert recall(OTHER, words[1]) >= 0.5, words
+    assert recall(OTHER, words[1]) >= 0.75, words

@@ -36,7 +36,7 @@ from sipp_kit import (
     sipp,
     wait,
 )
-from voice_kit import CALLER, NUMBER, FixedSpeech, Told, calling
+from voice_kit import CALLER, NUMBER, FixedSpeech, Told, calling, each
 
 from campana.domain.call import HungUpBy
 from campana.domain.outcome import DeliveryCode
@@ -125,15 +125,17 @@ PROXIES = [
 ]
 
 
-@pytest.mark.parametrize("lines", PROXIES, ids=["one line", "two lines"])
-async def test_record_route_is_the_way_of_all_that_follows_in_reverse(lines: Sequence[str], tmp_path: Path) -> None:
-    headers = [f"Record-Route: {line}" for line in lines]
-    story = [invite(), say(180, *headers), answer(*headers), hear("ACK"), *ENDS]
-    result, trunk, _, _ = await call(story, tmp_path)
-    assert result.code is C.OK
-    for message in (*trunk.heard("ACK"), *trunk.heard("BYE")):
-        assert re.findall(r"p=(\w+)", ",".join(message.all("Route"))) == ["near", "far"]
-        assert message.first.split()[1].startswith("sip:phone@")
+async def test_record_route_is_the_way_of_all_that_follows_in_reverse(tmp_path: Path) -> None:
+    async def check(folder: Path, *lines: str) -> None:
+        headers = [f"Record-Route: {line}" for line in lines]
+        story = [invite(), say(180, *headers), answer(*headers), hear("ACK"), *ENDS]
+        result, trunk, _, _ = await call(story, folder)
+        assert result.code is C.OK
+        for message in (*trunk.heard("ACK"), *trunk.heard("BYE")):
+            assert re.findall(r"p=(\w+)", ",".join(message.all("Route"))) == ["near", "far"]
+            assert message.first.split()[1].startswith("sip:phone@")
+
+    await each(PROXIES, check, tmp_path)
 
 
 async def test_a_redirection_is_followed(tmp_path: Path) -> None:
@@ -213,19 +215,21 @@ CHALLENGES = [
 ]
 
 
-@pytest.mark.parametrize(("status", "algorithm", "more"), CHALLENGES)
-async def test_a_challenge_is_answered_with_a_proof(status: int, algorithm: str, more: str, tmp_path: Path) -> None:
-    story = [invite(), say(100), challenge(status, "n1", algorithm, more), *REFUSED, invite(), answer(), hear("ACK")]
-    bye = [hear("BYE"), reply()]
-    result, trunk, _, _ = await call([*story, *bye], tmp_path, **USER)
-    assert result.code is C.OK
-    first, second = trunk.heard("INVITE")
-    assert proof(second) == credentials(second)["response"]
-    assert (credentials(second)["nonce"], credentials(second)["opaque"]) == ("n1", "o")
-    assert not credentials(first)
-    assert int(second["CSeq"].split()[0]) > int(first["CSeq"].split()[0])
-    assert branch(first) != branch(second)
-    assert first["From"] == second["From"]
+async def test_a_challenge_is_answered_with_a_proof(tmp_path: Path) -> None:
+    async def check(folder: Path, status: int, algorithm: str, more: str) -> None:
+        story = [invite(), say(100), challenge(status, "n1", algorithm, more), *REFUSED]
+        story += [invite(), answer(), hear("ACK"), *ENDS]
+        result, trunk, _, _ = await call(story, folder, **USER)
+        assert result.code is C.OK
+        first, second = trunk.heard("INVITE")
+        assert proof(second) == credentials(second)["response"]
+        assert (credentials(second)["nonce"], credentials(second)["opaque"]) == ("n1", "o")
+        assert not credentials(first)
+        assert int(second["CSeq"].split()[0]) > int(first["CSeq"].split()[0])
+        assert branch(first) != branch(second)
+        assert first["From"] == second["From"]
+
+    await each(CHALLENGES, check, tmp_path)
 
 
 async def test_sipp_finds_our_proof_right(tmp_path: Path) -> None:
@@ -435,18 +439,21 @@ async def test_the_caller_is_told_in_each_header_and_nothing_else_is(tmp_path: P
     assert "\x00" not in message.text
 
 
-@pytest.mark.parametrize(
-    ("settings", "dialled", "caller"),
-    [
-        ({"number_format": "e164"}, "+14165550123", "+14165550000"),
-        ({"number_format": "national", "country_code": "1", "national_prefix": "9"}, "94165550123", "94165550000"),
-        ({"number_format": "digits", "caller_format": "e164"}, "14165550123", "+14165550000"),
-    ],
-)
-async def test_numbers_are_written_as_the_route_says(settings: dict, dialled: str, caller: str, tmp_path: Path) -> None:
-    async with sipp(BUSY, tmp_path) as trunk, calling(trunk.url, FixedSpeech(tmp_path), **settings) as calls:
-        await calls.call()
-    (message,) = trunk.heard("INVITE")
-    assert message.first.split()[1].startswith(f"sip:{dialled}@")
-    assert f"sip:{caller}@" in message["From"]
-    assert f"sip:{caller}@" in message["P-Asserted-Identity"]
+WRITTEN = [
+    # settings, the number dialled, the calling number
+    ({"number_format": "e164"}, "+14165550123", "+14165550000"),
+    ({"number_format": "national", "country_code": "1", "national_prefix": "9"}, "94165550123", "94165550000"),
+    ({"number_format": "digits", "caller_format": "e164"}, "14165550123", "+14165550000"),
+]
+
+
+async def test_numbers_are_written_as_the_route_says(tmp_path: Path) -> None:
+    async def check(folder: Path, settings: dict, dialled: str, caller: str) -> None:
+        async with sipp(BUSY, folder) as trunk, calling(trunk.url, FixedSpeech(folder), **settings) as calls:
+            await calls.call()
+        (message,) = trunk.heard("INVITE")
+        assert message.first.split()[1].startswith(f"sip:{dialled}@")
+        assert f"sip:{caller}@" in message["From"]
+        assert f"sip:{caller}@" in message["P-Asserted-Identity"]
+
+    await each(WRITTEN, check, tmp_path)

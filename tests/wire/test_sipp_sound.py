@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from ear_kit import Ear, ear
 from sipp_kit import CONTACT, ENDS, SDP, Sipp, answer, ask, gets, hear, invite, needs_sipp, say, sipp, wait
-from voice_kit import FixedSpeech, Told, calling
+from voice_kit import FixedSpeech, Told, calling, each
 
 from campana.domain.call import VoiceSuccess
 from campana.domain.outcome import DeliveryCode
@@ -63,22 +63,23 @@ LAWS = [
 ]
 
 
-@pytest.mark.parametrize(("offered", "law", "name"), LAWS)
-async def test_every_octet_of_every_play_is_heard_in_the_law_of_the_answer(
-    offered: tuple[str, ...], law: int, name: str, tmp_path: Path
-) -> None:
-    result, heard, speech, trunk = await call([*TALK, *ENDS], tmp_path, {"plays": 3}, keys={"law": law}, codecs=offered)
-    assert (result.code, result.report.plays) == (C.OK, 3)
-    sound, clip = heard.sound(), getattr(speech, name)
-    assert sound.count(clip) == 3
-    assert set(sound.replace(clip, b"")) == {SILENCE[name]}
-    first = sound.index(clip)
-    second = sound.index(clip, first + 1)
-    assert (second - first - len(clip)) / 8 == pytest.approx(100, abs=25)
-    assert heard.kinds() == {law}
-    assert {len(packet.payload) for packet in heard.packets} == {160}
-    line = {("PCMA", "PCMU"): "8 0 101", ("PCMU",): "0 101", ("PCMA",): "8 101"}[offered]
-    assert f"RTP/AVP {line}\n" in trunk.heard("INVITE")[0].text
+async def test_every_octet_of_every_play_is_heard_in_the_law_of_the_answer(tmp_path: Path) -> None:
+    async def check(folder: Path, offered: tuple[str, ...], law: int, name: str) -> None:
+        keys = {"law": law}
+        result, heard, speech, trunk = await call([*TALK, *ENDS], folder, {"plays": 3}, keys=keys, codecs=offered)
+        assert (result.code, result.report.plays) == (C.OK, 3)
+        sound, clip = heard.sound(), getattr(speech, name)
+        assert sound.count(clip) == 3
+        assert set(sound.replace(clip, b"")) == {SILENCE[name]}
+        first = sound.index(clip)
+        second = sound.index(clip, first + 1)
+        assert (second - first - len(clip)) / 8 == pytest.approx(100, abs=25)
+        assert heard.kinds() == {law}
+        assert {len(packet.payload) for packet in heard.packets} == {160}
+        line = {("PCMA", "PCMU"): "8 0 101", ("PCMU",): "0 101", ("PCMA",): "8 101"}[offered]
+        assert f"RTP/AVP {line}\n" in trunk.heard("INVITE")[0].text
+
+    await each(LAWS, check, tmp_path)
 
 
 async def test_packets_are_a_stream_by_the_book(tmp_path: Path) -> None:
@@ -108,40 +109,40 @@ async def test_early_sound_is_not_spoken_into(tmp_path: Path) -> None:
 # --- keys ----------------------------------------------------------------------------------------------------------
 
 Keys = list[tuple[str, dict]]
-PRESSED: list[tuple[str, Keys, str]] = [
-    ("all there are", [(key, {}) for key in "0123456789*#ABCD"], "0123456789*#ABCD"),
-    ("one twice", [("5", {}), ("5", {})], "55"),
-    ("only its end packets", [("7", {"ends_only": True})], "7"),
-    ("long", [("3", {"ms": 300})], "3"),
+PRESSED: list[tuple[Keys, str]] = [
+    ([(key, {}) for key in "0123456789*#ABCD"], "0123456789*#ABCD"),
+    ([("5", {}), ("5", {})], "55"),
+    ([("7", {"ends_only": True})], "7"),
+    ([("3", {"ms": 300})], "3"),
 ]
 
 
-@pytest.mark.parametrize("keys", [pytest.param(keys, id=name) for name, *keys in PRESSED])
-async def test_keys_of_rfc_4733_are_heard_once_each(keys: tuple[Keys, str], tmp_path: Path) -> None:
-    pressed, expected = keys
+async def test_keys_of_rfc_4733_are_heard_once_each(tmp_path: Path) -> None:
+    async def check(folder: Path, pressed: Keys, expected: str) -> None:
+        async def press(phone: Ear) -> None:
+            for key, how in pressed:
+                phone.press(key, **how)
+                heard = len(phone.packets)
+                await phone.until(lambda heard=heard: len(phone.packets) > heard)
 
-    async def press(phone: Ear) -> None:
-        for key, how in pressed:
-            phone.press(key, **how)
-            heard = len(phone.packets)
-            await phone.until(lambda heard=heard: len(phone.packets) > heard)
+        result, _, _, _ = await call([*TALK, *ENDS], folder, {"plays": 2}, during=press)
+        assert (result.report.digits, result.report.plays, result.code) == (expected, 2, C.OK)
 
-    result, _, _, _ = await call([*TALK, *ENDS], tmp_path, {"plays": 2}, during=press)
-    assert (result.report.digits, result.report.plays, result.code) == (expected, 2, C.OK)
+    await each(PRESSED, check, tmp_path)
 
 
 ANSWERED = [(101, 101), (97, 97), (97, 101)]
 
 
-@pytest.mark.parametrize(("answered", "used"), ANSWERED)
-async def test_keys_are_heard_by_the_number_answered_and_by_the_number_offered(
-    answered: int, used: int, tmp_path: Path
-) -> None:
-    async def press(phone: Ear) -> None:
-        phone.press("9", kind=used)
+async def test_keys_are_heard_by_the_number_answered_and_by_the_number_offered(tmp_path: Path) -> None:
+    async def check(folder: Path, answered: int, used: int) -> None:
+        async def press(phone: Ear) -> None:
+            phone.press("9", kind=used)
 
-    result, _, _, _ = await call([*TALK, *ENDS], tmp_path, during=press, keys={"events": answered})
-    assert result.report.digits == "9"
+        result, _, _, _ = await call([*TALK, *ENDS], folder, during=press, keys={"events": answered})
+        assert result.report.digits == "9"
+
+    await each(ANSWERED, check, tmp_path)
 
 
 async def test_keys_by_info_are_heard_in_both_spellings(tmp_path: Path) -> None:

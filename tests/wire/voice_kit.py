@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from sipp_kit import SOON
 
@@ -113,6 +113,22 @@ class Caller:
         await self.until(lambda: any(call_id in receipt.carrier_ids for receipt in self.news))
         (receipt,) = [receipt for receipt in self.news if call_id in receipt.carrier_ids]
         return Told(result, receipt)
+
+
+async def each(rows: Sequence[Sequence[Any]], check: Callable[..., Awaitable[None]], folder: Path) -> None:
+    """Check all rows of a table side by side, since calls mostly wait; what fails says which row it was.
+
+    `check` is given a folder of its own and the row's values.
+    """
+
+    async def one(number: int, row: Sequence[Any]) -> None:
+        try:
+            await check(folder / str(number), *row)
+        except BaseException as error:
+            error.add_note(f"row {number}: {row}")
+            raise
+
+    await asyncio.gather(*(one(number, row) for number, row in enumerate(rows)))
 
 
 @contextlib.asynccontextmanager
