@@ -57,15 +57,19 @@ def say(
     context: typer.Context,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="What to say; - reads it from standard input.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The WAV file to write.")],
-    voice: Annotated[str, typer.Option("--voice", metavar="NAME", help="A voice name as a campaign has it.")] = "",
+    voice: Annotated[
+        str | None,
+        typer.Option("--voice", metavar="NAME", help="A voice name as campaigns have it; none is the default."),
+    ] = None,
 ) -> None:
     """Speak a text as a call would, and write what the telephone would hear as a WAV file."""
     settings = settings_of(context)
+    name = voice or ""
     given = typer.get_text_stream("stdin").read(settings.speech.longest_text + 1) if text == _STDIN else text
 
     async def ask(speech: Speech) -> tuple[Voice, bytes]:
-        clip = await speech.clip(given, voice)
-        return await speech.resolve(voice), clip.pcma.read_bytes()
+        clip = await speech.clip(given, name)
+        return await speech.resolve(name), clip.pcma.read_bytes()
 
     try:
         spoken_by, octets = _with_speech(settings, ask)
