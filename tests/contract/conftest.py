@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,12 @@ from campana.domain.campaign import Campaign, EmailSettings, SmsSettings, Uncert
 from campana.domain.contact import Admitted
 from campana.domain.delivery import Medium
 from campana.domain.retry import RetryRule
+from campana.storage.postgres import PostgresStore
 from campana.storage.river import ClaimQuery, Cut, Lease
 from campana.storage.sqlite import SqliteStore
 from campana.storage.store import CampaignRow, NewContact
 from campana.storage.tables import NEVER
+from tests.contract import postgres_kit
 
 NOW = 1_800_000_000_000
 
@@ -84,13 +86,39 @@ def rules(policy: UncertainPolicy = UncertainPolicy.GIVE_UP, delay: int = 60_000
     return lambda campaign, medium: RetryRule((delay,), policy)
 
 
-@pytest.fixture(params=["sqlite"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[postgres_kit.Server]:
+    """A private PostgreSQL, one for each process of tests."""
+    why_not = postgres_kit.why_not()
+    if why_not is not None:
+        pytest.skip(why_not)
+    with postgres_kit.running() as server:
+        yield server
+
+
+@pytest.fixture
+async def postgres_database(postgres: postgres_kit.Server) -> AsyncIterator[str]:
+    """The name of a fresh database with all tables."""
+    name = await postgres.create()
+    yield name
+    await postgres.drop(name)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def server(request: pytest.FixtureRequest) -> postgres_kit.Server | None:
+    """The PostgreSQL on which the test runs; None where it runs on SQLite."""
+    return request.getfixturevalue("postgres") if request.param == "postgres" else None
+
+
+@pytest.fixture
+async def store(server: postgres_kit.Server | None, tmp_path: Path) -> AsyncIterator[Any]:
     """An empty store."""
-    opened = {"sqlite": SqliteStore.open}[request.param]
-    store = await opened(tmp_path / "campana.db")
+    name = await server.create() if server else ""
+    store: Any = await (PostgresStore.open(server.url(name)) if server else SqliteStore.open(tmp_path / "campana.db"))
     yield store
     await store.close()
+    if server:
+        await server.drop(name)
 
 
 @pytest.fixture

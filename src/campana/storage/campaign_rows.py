@@ -6,7 +6,7 @@ Must not know which database it is, who may see a campaign or when it is open.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -38,7 +38,7 @@ class CampaignReader:
         """Version, characters and campaign, by number."""
         self._characters = 0
 
-    def row(self, columns: Sequence[Any]) -> CampaignRow:
+    def row(self, columns: Iterable[Any]) -> CampaignRow:
         """Make a CampaignRow of the joined columns."""
         number, version, account, owner, role, revision, deleted_at, count, account_id, zone, body = columns
         known = self._decoded.get(number)

@@ -58,7 +58,8 @@ def _for_sqlite(statement: ClauseElement) -> Compiled:
 @functools.cache
 def _postgresql() -> Dialect:
     """It writes parameters as `$1::BIGINT`. The driver itself is not needed to compile."""
-    return registry.load("postgresql.asyncpg")()
+    dialect: Dialect = registry.load("postgresql.asyncpg")()
+    return dialect
 
 
 @functools.cache

@@ -5,37 +5,70 @@ Must not know what the tables mean.
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
 
 from campana.storage.store import StoreUnavailable
 
 _SCRIPTS = Path(__file__).parent / "migrations"
+_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('campana.upgrade', 0))")
+_POSTGRESQL = ("postgresql://", "postgres://")
+
+Revisions = tuple[str | None, str | None]
+"""The revision before and the newest one."""
 
 
-def upgrade(url: str) -> tuple[str | None, str | None]:
-    """Bring the database at a SQLAlchemy `url` to the newest revision; create it where there is none.
+def upgrade(url: str) -> Revisions:
+    """Bring the database at a `url` to the newest revision; create the tables where there are none.
 
-    Returns the revisions before and after. Raises StoreUnavailable; a failed step leaves the revision before it.
+    `url` is SQLAlchemy's for SQLite (`sqlite:///file`) and libpq's for PostgreSQL (`postgresql://host1,host2/name`).
+    Returns the revisions before and after. Raises StoreUnavailable; a failed step leaves the revision before it. On
+    PostgreSQL any number of processes may do this at once: they wait for each other. Not to be called in an event
+    loop's thread for PostgreSQL.
     """
-    config = Config()
-    config.set_main_option("script_location", str(_SCRIPTS))
-    head = ScriptDirectory.from_config(config).get_current_head()
+    try:
+        if url.startswith(_POSTGRESQL):
+            return asyncio.run(_upgrade_postgresql(url))
+        return _upgrade_sqlite(url)
+    except (SQLAlchemyError, OSError) as error:
+        raise StoreUnavailable(f"the database cannot be upgraded: {error.__cause__ or error}") from error
+
+
+def _upgrade_sqlite(url: str) -> Revisions:
     engine = create_engine(url)
     try:
         with engine.begin() as connection:
-            before = MigrationContext.configure(connection).get_current_revision()
-            if before != head:
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
-    except SQLAlchemyError as error:
-        raise StoreUnavailable(f"the database cannot be upgraded: {error.__cause__ or error}") from error
+            return _to_head(connection)
     finally:
         engine.dispose()
+
+
+async def _upgrade_postgresql(url: str) -> Revisions:
+    # The driver reads the URL itself: several hosts and libpq's options are its business.
+    engine = create_async_engine("postgresql+asyncpg://", connect_args={"dsn": url}, poolclass=NullPool)
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(_ONE_AT_A_TIME)
+            return await connection.run_sync(_to_head)
+    finally:
+        await engine.dispose()
+
+
+def _to_head(connection: Connection) -> Revisions:
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS))
+    head = ScriptDirectory.from_config(config).get_current_head()
+    before = MigrationContext.configure(connection).get_current_revision()
+    if before != head:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
     return before, head

@@ -5,7 +5,7 @@ Must not know which database they came from, nor hold statements.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from campana.domain.call import CallReport, HungUpBy
@@ -16,13 +16,13 @@ from campana.storage.tables import medium_of
 ATTEMPTS_IN_A_PAGE = 1_000
 
 
-def user_row(columns: Sequence[Any]) -> UserRow:
+def user_row(columns: Iterable[Any]) -> UserRow:
     """Make a UserRow of USER_COLUMNS."""
     number, name, role, password_hash, created_at, *account = columns
     return UserRow(number, AccountRow(*account), name, role, password_hash, created_at)
 
 
-def attempt_row(columns: Sequence[Any]) -> AttemptRow:
+def attempt_row(columns: Iterable[Any]) -> AttemptRow:
     """Make an AttemptRow of the columns of a page of attempts."""
     guid, delivery, attempt, at, route, status, code, _, carrier_code, carrier_text, *call = columns
     return AttemptRow(

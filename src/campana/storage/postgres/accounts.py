@@ -1,0 +1,86 @@
+"""Owns accounts and users on PostgreSQL.
+
+Must not know what a role may do or how passwords are hashed.
+"""
+
+from __future__ import annotations
+
+import asyncpg
+
+from campana.storage.postgres.database import Connection, Database, fetch, fetch_row, run
+from campana.storage.queries import accounts as queries
+from campana.storage.rows import user_row
+from campana.storage.store import AccountRow, Conflict, UserRow
+
+
+class PostgresAccounts:
+    """Accounts and users; see the contract in storage/store.py."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add_account(self, id: str, time_zone: str, region: str, at: int) -> AccountRow:
+        """Raises Conflict where the id (compared without case) is in use."""
+        row = {"id": id, "id_folded": id.casefold(), "time_zone": time_zone, "region": region, "created_at": at}
+
+        async def work(connection: Connection) -> AccountRow:
+            (added,) = await fetch(connection, queries.add_account, **row)
+            (account,) = await fetch(connection, queries.account, number=added[0])
+            return AccountRow(*account)
+
+        try:
+            return await self._database.write(work)
+        except asyncpg.UniqueViolationError as error:
+            raise Conflict("account") from error
+
+    async def find_account(self, id: str) -> AccountRow | None:
+        """Compared without case."""
+        row = await self._database.read(
+            lambda connection: fetch_row(connection, queries.find_account, folded=id.casefold())
+        )
+        return AccountRow(*row) if row else None
+
+    async def list_accounts(self) -> list[AccountRow]:
+        """All, by id."""
+        rows = await self._database.read(lambda connection: fetch(connection, queries.list_accounts))
+        return [AccountRow(*row) for row in rows]
+
+    async def add_user(self, account: int, name: str, role: str, password_hash: str, at: int) -> UserRow:
+        """Raises Conflict where the account has a user of this name (compared without case)."""
+        row = {"account": account, "name": name, "name_folded": name.casefold(), "role": role, "created_at": at}
+
+        async def work(connection: Connection) -> UserRow:
+            (added,) = await fetch(connection, queries.add_user, password_hash=password_hash, **row)
+            (user,) = await fetch(connection, queries.user, number=added[0])
+            return user_row(user)
+
+        try:
+            return await self._database.write(work)
+        except asyncpg.UniqueViolationError as error:
+            raise Conflict("user") from error
+
+    async def find_user(self, account_id: str, name: str) -> UserRow | None:
+        """Both compared without case."""
+        folded = {"account_folded": account_id.casefold(), "folded": name.casefold()}
+        row = await self._database.read(lambda connection: fetch_row(connection, queries.find_user, **folded))
+        return user_row(row) if row else None
+
+    async def list_users(self, account: int) -> list[UserRow]:
+        """All of an account, by name."""
+        rows = await self._database.read(lambda connection: fetch(connection, queries.list_users, account=account))
+        return [user_row(row) for row in rows]
+
+    async def set_password(self, user: int, password_hash: str) -> None:
+        """Also ends every session of the user."""
+
+        async def work(connection: Connection) -> None:
+            await run(connection, queries.set_password, user=user, hash=password_hash)
+            await run(connection, queries.end_sessions, user=user)
+
+        await self._database.write(work)
+
+    async def rehash(self, user: int, old_hash: str, new_hash: str) -> None:
+        """Keep the same password under a newer hash. Does nothing where `old_hash` is not current."""
+        await self._database.write(
+            lambda connection: run(connection, queries.rehash, user=user, old=old_hash, hash=new_hash)
+        )

@@ -1,0 +1,199 @@
+"""Owns how judged attempts and late news are written on PostgreSQL: whole batches in a few statements.
+
+Must not decide what an outcome does: it is handed Changes. Whoever calls it holds the chunk, or has locked the
+deliveries, to which the batch belongs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from campana.domain.delivery import Status
+from campana.domain.outcome import Change
+from campana.storage.outcomes import (
+    DueColumns,
+    HandoverColumns,
+    LateMove,
+    due_columns,
+    due_of,
+    handover_columns,
+    is_one_run,
+    outcome_columns,
+)
+from campana.storage.postgres.database import Connection, execute
+from campana.storage.river import Judged
+from campana.storage.tables import NEVER
+
+# Dialect twins: every batch goes as one array a column into one statement. No index mentions what an UPDATE of
+# deliveries sets, so that the new row stays on its page (HOT).
+_RECORD = f"""
+WITH judged AS (
+  SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::smallint[], $5::smallint[], $6::bigint[],
+    $7::bigint[], $8::text[], $9::smallint[], $10::text[], $11::text[])
+    AS j(id, attempt, status, code, used, due, at, route, parts_open, carrier_code, carrier_text)
+), moved AS (
+  UPDATE deliveries SET
+    status = CASE WHEN j.status = {Status.WAITING_FOR_RETRY:d} AND deliveries.attempts_left <= j.used
+      AND j.due < {NEVER} THEN {Status.PERMANENT_FAILURE:d} ELSE j.status END,
+    last_error = j.code,
+    attempts_left = greatest(0, deliveries.attempts_left - j.used),
+    tries = j.attempt,
+    due_at = j.due
+  FROM judged AS j WHERE deliveries.id = j.id AND deliveries.status = {Status.SENDING:d}
+)
+INSERT INTO attempts (delivery, attempt, at, route, status, code, parts_open, carrier_code, carrier_text)
+SELECT id, attempt, at, route, status, code, parts_open, carrier_code, carrier_text FROM judged
+ON CONFLICT DO NOTHING
+"""
+_RECORD_RUN = f"""
+WITH moved AS (
+  UPDATE deliveries SET status = $3, last_error = $4, attempts_left = greatest(0, attempts_left - 1),
+    tries = tries + 1, due_at = 0
+  WHERE id BETWEEN $1 AND $2 AND status = {Status.SENDING:d}
+  RETURNING id, tries
+)
+INSERT INTO attempts (delivery, attempt, at, route, status, code, parts_open, carrier_code, carrier_text)
+SELECT id, tries, $5::bigint, $6::text, $3::smallint, $4::smallint, $7::smallint, $8::text, $9::text FROM moved
+ON CONFLICT DO NOTHING
+"""
+_ADD_HANDOVERS = """
+INSERT INTO handovers (route, carrier_id, delivery, attempt, at)
+SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::smallint[], $5::bigint[])
+ON CONFLICT (carrier_id, route) DO NOTHING
+"""
+_ADD_HANDOVERS_OF_RUN = """
+INSERT INTO handovers (route, carrier_id, delivery, attempt, at)
+SELECT $1::text, v.carrier_id, $2::bigint + v.place - 1, $3::smallint, $4::bigint
+FROM unnest($5::text[]) WITH ORDINALITY AS v(carrier_id, place)
+ON CONFLICT (carrier_id, route) DO NOTHING
+"""
+_RENAME_HANDOVER = """
+UPDATE handovers SET carrier_id = 'nameless-' || delivery || '-' || attempt || '-' || id
+WHERE carrier_id = $1 AND route = $2 AND (delivery <> $3 OR attempt <> $4)
+"""
+_ADD_DUE = """
+INSERT INTO due (campaign, medium, at, delivery)
+SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::bigint[])
+ON CONFLICT DO NOTHING
+"""
+_MOVE = """
+UPDATE deliveries SET status = j.status, last_error = j.code, due_at = j.due
+FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::smallint[], $5::bigint[])
+  AS j(id, attempt, status, code, due)
+WHERE deliveries.id = j.id AND deliveries.tries = j.attempt
+"""
+_MOVE_ATTEMPTS = """
+UPDATE attempts SET status = j.status, code = j.code, parts_open = j.parts_open,
+  carrier_code = coalesce(j.carrier_code, attempts.carrier_code),
+  carrier_text = coalesce(j.carrier_text, attempts.carrier_text)
+FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::smallint[], $5::smallint[], $6::text[], $7::text[])
+  AS j(delivery, attempt, status, code, parts_open, carrier_code, carrier_text)
+WHERE attempts.delivery = j.delivery AND attempts.attempt = j.attempt
+"""
+
+
+def columns_of(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    """Rows as one list a column, for `unnest`. There must be a row."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def keepable(text: str | None) -> str | None:
+    """A carrier's words as PostgreSQL can keep them: it has no NUL, and one must not stop a whole batch."""
+    return text.replace("\x00", "\ufffd") if text is not None and "\x00" in text else text
+
+
+def kept_ids(ids: Iterable[str]) -> list[str]:
+    """Carriers' ids as they are kept and asked for."""
+    return [one.replace("\x00", "\ufffd") for one in ids]
+
+
+async def record(connection: Connection, judged: Sequence[Judged]) -> None:
+    """Write judged attempts of deliveries that are *sending*: their new status, attempt, hand-overs and retries."""
+    if not judged:
+        return
+    if is_one_run(judged):
+        await _record_run(connection, judged)
+        if await _add_handovers_of_run(connection, judged):
+            return
+    else:
+        columns = columns_of([outcome_columns(one) for one in judged])
+        for words in (9, 10):
+            columns[words] = [keepable(text) for text in columns[words]]
+        await execute(connection, _RECORD, *columns)
+    handovers = handover_columns(judged)
+    if handovers:
+        await _add_handovers(connection, handovers)
+    await add_due(connection, [(one.delivery, one.change) for one in judged])
+
+
+async def add_due(connection: Connection, changes: Sequence[tuple[int, Change]]) -> None:
+    """Put what goes again by itself on the list of its moment."""
+    rows = due_columns(changes)
+    if rows:
+        await list_due(connection, rows)
+
+
+async def list_due(connection: Connection, rows: Sequence[DueColumns]) -> None:
+    """Put deliveries on the list of their moment."""
+    await execute(connection, _ADD_DUE, *columns_of(rows))
+
+
+async def move(connection: Connection, moves: Sequence[LateMove]) -> None:
+    """Write what late news does to attempts and their deliveries. Whether it may move was decided before, in the
+    same transaction."""
+    if not moves:
+        return
+    decided = [(one, one.change) for one in moves if one.change is not None]
+    if decided:
+        rows = [(one.delivery, one.attempt, one.status, one.code, due_of(change)) for one, change in decided]
+        await execute(connection, _MOVE, *columns_of(rows))
+    attempts = [
+        (
+            one.delivery,
+            one.attempt,
+            one.status,
+            one.code,
+            one.parts_open,
+            keepable(one.carrier_code),
+            keepable(one.carrier_text),
+        )
+        for one in moves
+    ]
+    await execute(connection, _MOVE_ATTEMPTS, *columns_of(attempts))
+    await add_due(connection, [(one.delivery, change) for one, change in decided])
+
+
+async def _record_run(connection: Connection, judged: Sequence[Judged]) -> None:
+    first = judged[0]
+    _, _, status, code, _, _, at, route, parts_open, carrier_code, carrier_text = outcome_columns(first)
+    where = (first.delivery, judged[-1].delivery)
+    words = (keepable(carrier_code), keepable(carrier_text))
+    await execute(connection, _RECORD_RUN, *where, status, code, at, route, parts_open, *words)
+
+
+async def _add_handovers_of_run(connection: Connection, judged: Sequence[Judged]) -> bool:
+    """Write the hand-overs of a run with one segment each; False where that was not all there is to do."""
+    first = judged[0]
+    if first.change.status is not Status.DELIVERING:
+        return True
+    if len(first.carrier_ids) != 1 or any(one.attempt != first.attempt for one in judged):
+        return not first.carrier_ids
+    ids = kept_ids(one.carrier_ids[0] for one in judged)
+    values = (first.route, first.delivery, first.attempt, first.at, ids)
+    return await execute(connection, _ADD_HANDOVERS_OF_RUN, *values) == len(judged)
+
+
+async def _add_handovers(connection: Connection, rows: Sequence[HandoverColumns]) -> None:
+    """Wait for receipts under the carrier's ids.
+
+    Where a carrier uses an id again, its receipt belongs to the newest message of that id. The older one goes on to
+    wait under a name of ours, so that it is overdue one day and not in progress for ever.
+    """
+    columns = columns_of(rows)
+    columns[1] = kept_ids(columns[1])
+    if await execute(connection, _ADD_HANDOVERS, *columns) == len(rows):
+        return
+    for route, carrier_id, delivery, attempt, at in zip(*columns, strict=True):
+        if await execute(connection, _RENAME_HANDOVER, carrier_id, route, delivery, attempt):
+            await execute(connection, _ADD_HANDOVERS, [route], [carrier_id], [delivery], [attempt], [at])

@@ -1,0 +1,53 @@
+"""Owns how the store on PostgreSQL is opened, upgraded and closed, and puts its parts together.
+
+Must not hold statements.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from campana.storage.migrate import upgrade
+from campana.storage.postgres.accounts import PostgresAccounts
+from campana.storage.postgres.attempts import PostgresAttempts
+from campana.storage.postgres.campaigns import PostgresCampaigns
+from campana.storage.postgres.contacts import PostgresContacts
+from campana.storage.postgres.database import Database, Pooling
+from campana.storage.postgres.receipts import PostgresReceipts
+from campana.storage.postgres.river import PostgresRiver
+from campana.storage.postgres.sessions import PostgresSessions
+
+_DIRECT = Pooling()
+
+
+class PostgresStore:
+    """The store contract on one PostgreSQL database, for any number of processes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.accounts = PostgresAccounts(database)
+        self.sessions = PostgresSessions(database)
+        self.campaigns = PostgresCampaigns(database)
+        self.contacts = PostgresContacts(database)
+        self.attempts = PostgresAttempts(database)
+        self.river = PostgresRiver(database)
+        self.receipts = PostgresReceipts(database)
+
+    @classmethod
+    async def open(
+        cls, url: str, on_commit: Callable[[float], None] | None = None, pooling: Pooling = _DIRECT
+    ) -> PostgresStore:
+        """Upgrade the database at a `postgresql://` URL and connect to it.
+
+        The URL may name several hosts (`postgresql://one,two/campana?target_session_attrs=read-write`): the one that
+        can be written to is taken, now and after each loss. `on_commit` is told the seconds that each transaction
+        took. Raises StoreUnavailable.
+        """
+        await asyncio.to_thread(upgrade, url)
+        return cls(await Database.connect(url, pooling, on_commit))
+
+    async def close(self) -> None:
+        """Finish what is being written, then close."""
+        await self.contacts.finish()
+        await self._database.close()

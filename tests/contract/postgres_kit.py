@@ -1,0 +1,173 @@
+"""A private PostgreSQL for tests: a server of our own in a folder of its own, and a fresh database for each test."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+import asyncpg
+
+from campana.storage.migrate import upgrade
+
+OLDEST = 15
+_TEMPLATE = "campana_template"
+_START_S = 30.0
+_SETTINGS = {
+    # Nothing here is to outlive the tests.
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "autovacuum": "off",
+    "max_connections": "120",
+    "shared_buffers": "64MB",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "1h",
+    "log_min_messages": "fatal",
+}
+
+
+def programs() -> Path | None:
+    """The folder with initdb and postgres of the newest version that will do; None where there is none."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("[0-9]*/bin"), key=lambda one: -int(one.parent.name))
+    found = shutil.which("initdb")
+    for folder in [*folders, *([Path(found).resolve().parent] if found else [])]:
+        if (folder / "initdb").exists() and (folder / "postgres").exists() and _version(folder) >= OLDEST:
+            return folder
+    return None
+
+
+def why_not() -> str | None:
+    """Why no PostgreSQL can be started here; None where one can."""
+    if programs() is None:
+        return f"no PostgreSQL {OLDEST} or later: scripts/test-packages.sh installs it where it may"
+    if os.geteuid() == 0 and _unprivileged() is None:
+        return "PostgreSQL does not run as root, and there is no user postgres or nobody"
+    return None
+
+
+@dataclass
+class Server:
+    """A running server. `folder` also holds its Unix socket."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes]
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def url(self, database: str, query: str = "") -> str:
+        """The database over the Unix socket, which is the fastest way."""
+        return f"postgresql://campana@/{database}?host={self.folder}&port={self.port}{query}"
+
+    def tcp_url(self, database: str) -> str:
+        """The database over the loopback interface."""
+        return f"postgresql://campana@127.0.0.1:{self.port}/{database}"
+
+    async def create(self, template: str = _TEMPLATE) -> str:
+        """Make a fresh database; its name."""
+        name = f"test_{next(self._numbers)}"
+        await self.execute(f'CREATE DATABASE "{name}" TEMPLATE {template}')
+        return name
+
+    async def drop(self, database: str) -> None:
+        """Remove a database, whoever is still connected to it."""
+        await self.execute(f'DROP DATABASE "{database}" WITH (FORCE)')
+
+    async def execute(self, statement: str, database: str = "postgres") -> None:
+        """Run one statement on a connection of its own."""
+        connection = await asyncpg.connect(self.url(database))
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+@contextmanager
+def running() -> Iterator[Server]:
+    """Start a server with a migrated template, and stop it at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="campana-postgres-"))
+    process = None
+    try:
+        user = _unprivileged() if os.geteuid() == 0 else None
+        if user is not None:
+            os.chown(folder, user.pw_uid, user.pw_gid)
+        _initialise(folder, user)
+        port = _free_port()
+        process = _start(folder, port, user)
+        server = Server(folder, port, process)
+        _wait(server)
+        upgrade(server.url(_TEMPLATE))
+        yield server
+    finally:
+        if process is not None:
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=_START_S)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _version(folder: Path) -> int:
+    said = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"(\d+)", said)
+    return int(found[1]) if found else 0
+
+
+def _unprivileged() -> pwd.struct_passwd | None:
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    return None
+
+
+def _as(user: pwd.struct_passwd | None) -> dict[str, object]:
+    return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def _initialise(folder: Path, user: pwd.struct_passwd | None) -> None:
+    found = programs()
+    assert found is not None
+    order = [found / "initdb", "-D", folder / "data", "-U", "campana", "-A", "trust", "-N", "-E", "UTF8", "--locale=C"]
+    made = subprocess.run(order, cwd=folder, capture_output=True, text=True, check=False, **_as(user))
+    assert made.returncode == 0, made.stderr
+
+
+def _start(folder: Path, port: int, user: pwd.struct_passwd | None) -> subprocess.Popen[bytes]:
+    found = programs()
+    assert found is not None
+    order = [found / "postgres", "-D", folder / "data", "-k", folder, "-h", "127.0.0.1", "-p", str(port)]
+    for name, value in _SETTINGS.items():
+        order += ["-c", f"{name}={value}"]
+    with (folder / "log").open("wb") as log:
+        process: subprocess.Popen[bytes] = subprocess.Popen(
+            order, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **_as(user)
+        )
+    return process
+
+
+def _wait(server: Server) -> None:
+    found = programs()
+    assert found is not None
+    until = time.monotonic() + _START_S
+    create = [found / "createdb", "-h", server.folder, "-p", str(server.port), "-U", "campana", _TEMPLATE]
+    while subprocess.run(create, capture_output=True, check=False).returncode:
+        assert server.process.poll() is None, (server.folder / "log").read_text()
+        assert time.monotonic() < until, "PostgreSQL did not start in time"
+        time.sleep(0.05)
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
