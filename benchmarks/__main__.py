@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import add_contact, calls, email, kannel, latency, sms, speech, store, stream
+from benchmarks import add_contact, calls, email, kannel, latency, setups, sms, speech, store, stream
 from benchmarks.processes import SCRATCH
 from benchmarks.report import Finding, Scale
 
@@ -27,6 +27,7 @@ BENCHMARKS: dict[str, Callable[[Scale], Iterator[Finding]]] = {
     "store": store.run,
     "latency": latency.run,
     "calls": calls.run,
+    "setups": setups.run,
     "speech": speech.run,
 }
 

@@ -72,8 +72,7 @@ class Process:
 
     def cpu(self) -> float:
         """Seconds of CPU that it has used so far, user and system, all threads."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return cpu_of(self.pid)
 
     def memory(self, kind: str = "VmHWM") -> int:
         """KiB of memory: VmHWM is the most it ever had, VmRSS what it has now."""
@@ -112,6 +111,12 @@ class Process:
         size = os.fstat(self._errors).st_size
         said = os.pread(self._errors, 2_000, max(0, size - 2_000)).decode(errors="replace").strip()
         return Broken(f"{' '.join(self._arguments[:4])} {how}.\n{said}")
+
+
+def cpu_of(pid: int) -> float:
+    """Seconds of CPU that a process has used so far, user and system, all threads (proc(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 @contextmanager

@@ -18,10 +18,11 @@ from benchmarks.report import Finding, Target, number, percentile
 ROOT = Path(__file__).parents[2]
 FINDINGS = {
     "sms": ["sms, without receipts", "sms, with receipts"],
+    "calls": ["calls, sound alone", "calls"],
     "store": ["store, final outcomes", "store, with carrier ids"],
 }
 """Those of a benchmark that has more than one, or another name than its own."""
-NEED_OTHERS = {"email", "kannel"}
+NEED_OTHERS = {"email", "kannel", "setups"}
 """Those that compare with programs which may not be there; a quick run fetches nothing."""
 
 
