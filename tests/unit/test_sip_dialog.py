@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from campana.channels.voice.sip.contract import Timers
 from campana.channels.voice.sip.dialog import MOST_ROUTES, Dialog
 from campana.channels.voice.sip.digest import Credentials, Tries
 from campana.channels.voice.sip.flow import Target
@@ -230,3 +231,8 @@ def test_where_a_request_came_from(via: str, expected: list[str]) -> None:
     assert isinstance(request, Request)
     received_from(request, Target(Transport.UDP, "192.0.2.1", 4000, "192.0.2.1"))
     assert request.headers.all("Via") == expected
+
+
+def test_the_usual_times_are_those_of_the_rfc() -> None:
+    usual = Timers()
+    assert (usual.t1, usual.t2, usual.t4, usual.transaction, usual.host, usual.late) == (0.5, 4.0, 5.0, 32.0, 4.0, 180)

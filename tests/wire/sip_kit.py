@@ -7,6 +7,9 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
 
 from campana.channels.voice.settings import VoiceRouteSettings
 from campana.channels.voice.sip.agent import Agent
@@ -66,6 +69,7 @@ class Trunk(asyncio.DatagramProtocol):
         self.unheard: list[Heard] = []
         self.changed = asyncio.Condition()
         self.last_sent = b""
+        self.lag: Lag
         self._seen: set[bytes] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -106,6 +110,10 @@ class Trunk(asyncio.DatagramProtocol):
         """Wait until what came makes it true."""
         async with asyncio.timeout(within), self.changed:
             await self.changed.wait_for(holds)
+
+    def near(self, seconds: float, within: float) -> Any:
+        """To compare a time with; where the machine was busy, as much later as that made everything."""
+        return pytest.approx(seconds, abs=within + 2 * self.lag.most)
 
     def times(self, name: str) -> list[float]:
         """When messages of this method or status came, repetitions included."""
@@ -151,6 +159,22 @@ class Trunk(asyncio.DatagramProtocol):
         headers.add("Contact", self.contact)
         self.send(invite, request, extra, body)
         return request
+
+
+class Lag:
+    """How late this process is woken: what a busy machine adds to every time that a test measures."""
+
+    def __init__(self) -> None:
+        self.most = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._beat(self._loop.time())
+
+    def _beat(self, due: float) -> None:
+        self.most = max(self.most, self._loop.time() - due)
+        self._handle = self._loop.call_at(due + 0.005, self._beat, max(due + 0.005, self._loop.time()))
+
+    def stop(self) -> None:
+        self._handle.cancel()
 
 
 class StreamTrunk(Trunk):
@@ -276,9 +300,11 @@ async def open_trunk() -> AsyncIterator[Trunk]:
     """A trunk's host on UDP."""
     loop = asyncio.get_running_loop()
     transport, trunk = await loop.create_datagram_endpoint(Trunk, local_addr=("127.0.0.1", 0))
+    trunk.lag = Lag()
     try:
         yield trunk
     finally:
+        trunk.lag.stop()
         transport.close()
 
 

@@ -14,7 +14,6 @@ from campana.channels.voice.sip.problem import Problem
 from campana.domain.call import HungUpBy
 from tests.wire.sip_kit import (
     ANSWER,
-    FAST,
     OFFER,
     QUICK,
     SDP,
@@ -147,7 +146,9 @@ async def test_an_invite_is_repeated_at_doubling_pauses_until_it_is_heard_of() -
         await ear.until("responded")
         times = trunk.times("INVITE")
         pauses = [after - before for before, after in itertools.pairwise(times)]
-        assert pauses == pytest.approx([0.04, 0.08, 0.16, 0.32], abs=0.03)
+        assert all(
+            pause == trunk.near(due, 0.03) for pause, due in zip(pauses, (0.04, 0.08, 0.16, 0.32), strict=True)
+        ), pauses
         # The next repetition would come after 0.64 s.
         with pytest.raises(TimeoutError):
             await trunk.until(lambda: len(trunk.times("INVITE")) > 5, within=0.8)
@@ -158,7 +159,7 @@ async def test_an_invite_that_nobody_answers_ends_with_timer_b() -> None:
         ear = Ear()
         home.dial(ear)
         assert await ear.end() == LegEnded(HungUpBy.NETWORK, None, "no answer in time", None, Problem.TIMEOUT)
-        assert ear.at[-1] - ear.at[0] == pytest.approx(0.64, abs=0.05)
+        assert ear.at[-1] - ear.at[0] == trunk.near(0.64, 0.05)
         assert len(trunk.times("INVITE")) == 7
         assert trunk.times("CANCEL") == []
 
@@ -171,7 +172,7 @@ async def test_the_dial_timeout_cancels_to_the_moment(rings: int) -> None:
         invite = await trunk.hear("INVITE")
         trunk.say(invite, rings)
         cancel = await trunk.hear("CANCEL")
-        assert cancel.at - invite.at == pytest.approx(1.0, abs=0.05)
+        assert cancel.at - invite.at == trunk.near(1.0, 0.05)
         assert cancel.headers.get("Via") == invite.headers.get("Via")
         assert cancel.headers.get("CSeq") == "1 CANCEL"
         assert cancel.request.uri == invite.request.uri
@@ -189,7 +190,7 @@ async def test_the_dial_timeout_without_any_response_sends_no_cancel_until_one_c
         invite = await trunk.hear("INVITE")
         ended = await ear.end()
         assert (ended.by, ended.status, ended.problem) == (HungUpBy.NETWORK, None, Problem.TIMEOUT)
-        assert ear.at[-1] - ear.at[0] == pytest.approx(0.3, abs=0.05)
+        assert ear.at[-1] - ear.at[0] == trunk.near(0.3, 0.05)
         trunk.say(invite, 180)
         cancel = await trunk.hear("CANCEL")
         trunk.say(cancel, 200)
@@ -299,7 +300,9 @@ async def test_a_bye_that_nobody_answers_is_repeated_up_to_t2_and_given_up() -> 
         # 0, 10, 30, 70, then every 40 ms until 640 ms.
         await trunk.until(lambda: len(trunk.times("BYE")) >= 17)
         pauses = [b - a for a, b in zip(trunk.times("BYE"), trunk.times("BYE")[1:], strict=False)]
-        assert pauses[:6] == pytest.approx([0.01, 0.02, 0.04, 0.04, 0.04, 0.04], abs=0.015)
+        assert all(
+            pause == trunk.near(due, 0.015) for pause, due in zip(pauses, (0.01, 0.02, *[0.04] * 4), strict=False)
+        ), pauses
         with pytest.raises(TimeoutError):
             await trunk.until(lambda: len(trunk.times("BYE")) > 19, within=0.5)
         trunk.ask(invite, "INFO")
@@ -378,7 +381,6 @@ async def test_a_bye_takes_a_new_connection_where_the_old_one_broke() -> None:
         leg = home.dial(ear)
         await answered(trunk, ear)
         trunk.writers[0].transport.abort()
-        await asyncio.sleep(0)
         leg.hang_up()
         trunk.say(await trunk.hear("BYE"), 200)
         assert (await ear.end()).by is HungUpBy.US
@@ -406,9 +408,3 @@ async def test_stopping_hangs_up_what_is_left() -> None:
 async def _names(trunk: Trunk, count: int) -> list[str]:
     await trunk.until(lambda: len(trunk.unheard) >= count)
     return [heard.name for heard in trunk.unheard]
-
-
-def test_the_usual_times_are_those_of_the_rfc() -> None:
-    usual = Timers()
-    assert (usual.t1, usual.t2, usual.t4, usual.transaction, usual.host, usual.late) == (0.5, 4.0, 5.0, 32.0, 4.0, 180)
-    assert FAST.transaction == pytest.approx(3.2)

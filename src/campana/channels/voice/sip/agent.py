@@ -111,6 +111,8 @@ class Agent:
         except SipSyntaxError as error:
             self.unreadable += 1
             _log.debug("voice.not_sip", rule=str(error))
+        except Exception:  # a defect that one message shows must not cost the other calls their connection
+            _log.exception("voice.sip_defect", route=self._stack.settings.name)
 
     def lost(self, flow: Flow, error: OSError) -> None:
         """A connection broke, or an ICMP error came."""

@@ -87,6 +87,11 @@ class ClientTransaction:
         self._resend = self._loop.call_at(at + self._pause, self._send_again, at + self._pause)
         self._send(self._octets)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether somebody wants to hear of a response or its lack."""
+        return self.state in (State.CALLING, State.PROCEEDING)
+
     def _next_pause(self) -> float:
         if self.state is State.PROCEEDING:
             return self._timers.t2
@@ -109,13 +114,13 @@ class ClientTransaction:
 
     def broke(self, error: OSError) -> None:
         """The flow broke, or an ICMP error came. Whoever was heard of already may still answer over UDP."""
-        waiting = self.state is State.CALLING or (self.state is State.PROCEEDING and self.flow.is_reliable)
-        if waiting:
+        concerned = self.state is State.CALLING or self.flow.is_reliable
+        if self.is_waiting and concerned:
             self.close()
             self._on_failure(error)
 
     def _time_out(self) -> None:
-        waiting = self.state in (State.CALLING, State.PROCEEDING)
+        waiting = self.is_waiting
         self.close()
         if waiting:
             self._on_failure(TimeoutError("no response in time"))
@@ -147,6 +152,11 @@ class InviteTransaction(ClientTransaction):
 
     is_abandoned = False
     _ack: bytes | None = None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether somebody wants to hear of a response or its lack."""
+        return super().is_waiting and not self.is_abandoned
 
     def _next_pause(self) -> float:
         return 2 * self._pause
@@ -192,8 +202,8 @@ class InviteTransaction(ClientTransaction):
 
     def broke(self, error: OSError) -> None:
         """The flow broke, or an ICMP error came. The INVITE may have arrived all the same."""
-        waiting = self.state is State.CALLING or (self.state is State.PROCEEDING and self.flow.is_reliable)
-        if waiting and not self.is_abandoned:
+        concerned = self.state is State.CALLING or self.flow.is_reliable
+        if self.is_waiting and concerned:
             self.abandon()
             self._on_failure(error)
 
@@ -204,7 +214,7 @@ class InviteTransaction(ClientTransaction):
 
     def abandon(self) -> None:
         """Send no more; what still comes is passed on for a while, since somebody may answer."""
-        if self.state in (State.CALLING, State.PROCEEDING):
+        if self.is_waiting:
             self.is_abandoned = True
             self._stop_sending()
             self.expire(self._timers.late)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from campana.channels.voice.sip.contract import Timers
-from campana.channels.voice.sip.flow import Flow
+from campana.channels.voice.sip.flow import Flow, Target
 from campana.channels.voice.sip.message import Request, Response, cseq_of, via_branch
 from campana.channels.voice.sip.server import Key, ServerTransaction, key_of
 from campana.channels.voice.sip.transaction import ClientTransaction, InviteTransaction, OnFailure, OnResponse
@@ -24,6 +24,9 @@ class Transactions:
         self.timers = timers
         self._clients: dict[tuple[str, str], ClientTransaction] = {}
         self._servers: dict[Key, ServerTransaction] = {}
+        self._waiting: dict[Target, dict[tuple[str, str], ClientTransaction]] = {}
+        """Those that a broken way may concern. One that is told and does not wait any more is taken out, so that a host
+        that is not there costs the same for every call, however many were given up before."""
 
     def __len__(self) -> int:
         return len(self._clients) + len(self._servers)
@@ -40,11 +43,17 @@ class Transactions:
 
     def _start(self, transaction: ClientTransaction) -> None:
         self._clients[transaction.key] = transaction
-        transaction.on_done = lambda: self._forget(transaction.key)
+        self._waiting.setdefault(transaction.flow.target, {})[transaction.key] = transaction
+        transaction.on_done = lambda: self._forget(transaction)
         transaction.start()
 
-    def _forget(self, key: tuple[str, str]) -> None:
-        self._clients.pop(key, None)
+    def _forget(self, transaction: ClientTransaction) -> None:
+        self._clients.pop(transaction.key, None)
+        waiting = self._waiting.get(transaction.flow.target)
+        if waiting is not None:
+            waiting.pop(transaction.key, None)
+            if not waiting:
+                del self._waiting[transaction.flow.target]
 
     def heard(self, response: Response) -> bool:
         """Hand a response to its transaction; whether there is one. Raises SipSyntaxError for an unreadable Via."""
@@ -87,8 +96,12 @@ class Transactions:
 
     def broke(self, flow: Flow, error: OSError) -> None:
         """A flow broke: whoever waits for an answer over it hears of it."""
-        for transaction in [one for one in self._clients.values() if one.flow.target == flow.target]:
+        told = self._waiting.pop(flow.target, {})
+        for transaction in told.values():
             transaction.broke(error)
+        still = {key: transaction for key, transaction in told.items() if transaction.is_waiting}
+        if still:
+            self._waiting.setdefault(flow.target, {}).update(still)
 
     def close(self) -> None:
         """Forget all."""
