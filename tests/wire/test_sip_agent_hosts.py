@@ -392,3 +392,32 @@ async def test_many_calls_at_once_end_each_for_itself() -> None:
             await trunk.hear("ACK")
         answers = await asyncio.gather(*(ear.until("answered") for ear in ears))
         assert answers == [("answered", f"call-{number}".encode()) for number in range(1, 61)]
+
+
+async def test_nothing_is_remembered_of_calls_that_are_over() -> None:
+    """Refused, answered and hung up by either side, cancelled, forked: after the last timer nothing is left."""
+    async with open_trunk() as trunk, house(trunk, timers=QUICK) as home:
+        ears = [Ear() for _ in range(4)]
+        legs = [home.dial(ear) for ear in ears]
+        await trunk.until(lambda: len(trunk.unheard) == 4)
+        refused, ours, theirs, cancelled = [await trunk.hear("INVITE") for _ in range(4)]
+        trunk.say(refused, 486)
+        for invite in (ours, theirs):
+            trunk.say(invite, 180, tag="other phone")
+            trunk.say(invite, 200, "OK", SDP, ANSWER)
+        trunk.say(cancelled, 180)
+        await asyncio.gather(*(ear.until("responded") for ear in ears))
+        await asyncio.gather(*(ear.until("answered") for ear in ears[1:3]))
+        trunk.ask(theirs, "BYE")
+        legs[1].hang_up()
+        legs[3].hang_up()
+        await trunk.until(lambda: {"BYE", "CANCEL"} <= {heard.name for heard in trunk.unheard})
+        for heard in list(trunk.unheard):
+            if heard.name in ("BYE", "CANCEL"):
+                trunk.say(heard, 200)
+        trunk.say(cancelled, 487)
+        await asyncio.gather(*(ear.end() for ear in ears))
+        assert home.agent.remembered > 0
+        with pytest.raises(TimeoutError):
+            await trunk.until(lambda: home.agent.remembered < 0, within=1.5)  # timers of 0.64 s, one after the other
+        assert home.agent.remembered == 0

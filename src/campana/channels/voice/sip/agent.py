@@ -72,6 +72,11 @@ class Agent:
         elif ended.problem in (Problem.TRANSPORT, Problem.TIMEOUT):
             self._watch.doubt()
 
+    @property
+    def remembered(self) -> int:
+        """Calls, dialogs and transactions that are kept at the moment. It goes back to 0 once all is said."""
+        return len(self._legs) + len(self._stack.conversations) + len(self._stack.transactions)
+
     async def check(self) -> tuple[bool, list[tuple[str, str]], str]:
         """Ask the trunk once, and register where that is configured: whether all is well, facts, and what is not."""
         found = await self._watch.ping()
