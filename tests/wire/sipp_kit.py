@@ -269,10 +269,17 @@ def _prepared(story: Sequence[str], folder: Path, keys: Mapping[str, object]) ->
 
 @contextlib.asynccontextmanager
 async def sipp(
-    story: Sequence[str], folder: Path, *, calls: int = 1, host: str = "127.0.0.1", tcp: bool = False, **keys: object
+    story: Sequence[str],
+    folder: Path,
+    *,
+    calls: int = 1,
+    host: str = "127.0.0.1",
+    tcp: bool = False,
+    port: int = 0,
+    **keys: object,
 ) -> AsyncIterator[Sipp]:
-    """Run SIPp with a story until it has been told `calls` times; `keys` fill its [brackets]."""
-    port = free_port(host)
+    """Run SIPp with a story until it has been told `calls` times; `keys` fill its [brackets]. Port 0: a free one."""
+    port = port or free_port(host)
     arguments = _prepared(story, folder, keys)
     arguments += ["-i", host, "-mi", host, "-p", str(port), "-mp", str(free_port(host)), "-bind_local"]
     arguments += ["-t", "t1" if tcp else "u1", "-m", str(calls)]

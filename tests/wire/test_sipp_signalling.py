@@ -6,11 +6,12 @@ import asyncio
 import hashlib
 import re
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 import trustme
 from ear_kit import Ear, ear
 from sipp_kit import (
@@ -36,28 +37,36 @@ from sipp_kit import (
     sipp,
     wait,
 )
-from voice_kit import CALLER, NUMBER, FixedSpeech, Told, calling, each
+from voice_kit import CALLER, NUMBER, FixedSpeech, Line, Told, calling, each, open_line
 
 from campana.domain.call import HungUpBy
 from campana.domain.outcome import DeliveryCode
 
-pytestmark = needs_sipp
+pytestmark = [needs_sipp, pytest.mark.asyncio(loop_scope="module")]
 C = DeliveryCode
+Call = Callable[..., Awaitable[tuple[Told, Sipp, Ear, FixedSpeech]]]
 
 
-async def call(
-    story: Sequence[str], folder: Path, plan: dict | None = None, **more
-) -> tuple[Told, Sipp, Ear, FixedSpeech]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def line(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Line]:
+    """The line of this module's tests."""
+    async with open_line(tmp_path_factory.mktemp("line")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def call(line: Line) -> Call:
     """One call to a SIPp that tells the story to its end."""
-    speech = FixedSpeech(folder)
-    async with (
-        ear() as listener,
-        sipp(story, folder, ear=listener.port) as trunk,
-        calling(trunk.url, speech, **more) as caller,
-    ):
-        result = await caller.call(**(plan or {}))
-        await trunk.finish()
+
+    async def place(
+        story: Sequence[str], folder: Path, plan: dict | None = None, **more
+    ) -> tuple[Told, Sipp, Ear, FixedSpeech]:
+        async with line.trunk(story, folder, **more) as (trunk, listener, caller, speech):
+            result = await caller.call(**(plan or {}))
+            await trunk.finish()
         return result, trunk, listener, speech
+
+    return place
 
 
 def branch(message: Message) -> str:
@@ -67,7 +76,7 @@ def branch(message: Message) -> str:
 # --- losses and repeats (RFC 3261, section 17) -----------------------------------------------------------------------
 
 
-async def test_an_invite_that_nobody_answers_is_repeated_as_it_was(tmp_path: Path) -> None:
+async def test_an_invite_that_nobody_answers_is_repeated_as_it_was(call: Call, tmp_path: Path) -> None:
     result, trunk, _, _ = await call([invite(), wait(1_700), say(486), *REFUSED], tmp_path)
     assert result.code is C.VOICE_BUSY
     first, second, third = trunk.heard("INVITE")
@@ -76,7 +85,7 @@ async def test_an_invite_that_nobody_answers_is_repeated_as_it_was(tmp_path: Pat
     assert third.at - second.at == pytest.approx(1.0, abs=0.1)
 
 
-async def test_a_bye_that_nobody_answers_is_repeated_as_it_was(tmp_path: Path) -> None:
+async def test_a_bye_that_nobody_answers_is_repeated_as_it_was(call: Call, tmp_path: Path) -> None:
     result, trunk, _, _ = await call([invite(), answer(), hear("ACK"), hear("BYE"), wait(700), reply()], tmp_path)
     assert result.code is C.OK
     assert len({message.text for message in trunk.heard("BYE")}) == 1
@@ -86,7 +95,7 @@ async def test_a_bye_that_nobody_answers_is_repeated_as_it_was(tmp_path: Path) -
 # --- crossings -------------------------------------------------------------------------------------------------------
 
 
-async def test_an_answer_that_crosses_our_cancel_is_acknowledged_and_hung_up(tmp_path: Path) -> None:
+async def test_an_answer_that_crosses_our_cancel_is_acknowledged_and_hung_up(call: Call, tmp_path: Path) -> None:
     story = [invite(), say(180), hear("CANCEL"), reply(tag=TAG), answer(again=False), hear("ACK"), *ENDS]
     result, trunk, _, _ = await call(story, tmp_path, {"dial_ms": 700})
     assert result.code is C.VOICE_NO_ANSWER
@@ -94,13 +103,13 @@ async def test_an_answer_that_crosses_our_cancel_is_acknowledged_and_hung_up(tmp
     assert branch(trunk.heard("CANCEL")[0]) == branch(trunk.heard("INVITE")[0])
 
 
-async def test_byes_that_cross_are_both_answered(tmp_path: Path) -> None:
+async def test_byes_that_cross_are_both_answered(call: Call, tmp_path: Path) -> None:
     story = [invite(), answer(), hear("ACK"), hear("BYE", keep=True), ask("BYE", 1), gets(200), say(200, tag="")]
     result, _, _, _ = await call(story, tmp_path)
     assert (result.code, result.report.plays) == (C.OK, 1)
 
 
-async def test_a_second_answer_by_another_phone_is_acknowledged_and_hung_up(tmp_path: Path) -> None:
+async def test_a_second_answer_by_another_phone_is_acknowledged_and_hung_up(call: Call, tmp_path: Path) -> None:
     story = [invite(), say(180, tag="a"), say(180, tag="b"), answer(tag="a"), hear("ACK"), answer(tag="b", again=False)]
     story += [hear("ACK", check("To", "tag=b")), hear("BYE", check("To", "tag=b")), reply()]
     story += [hear("BYE", check("To", "tag=a")), reply()]
@@ -108,7 +117,7 @@ async def test_a_second_answer_by_another_phone_is_acknowledged_and_hung_up(tmp_
     assert (result.code, result.report.plays) == (C.OK, 1)
 
 
-async def test_an_offer_right_after_the_answer_is_answered(tmp_path: Path) -> None:
+async def test_an_offer_right_after_the_answer_is_answered(call: Call, tmp_path: Path) -> None:
     story = [invite(), answer(), hear("ACK"), ask("INVITE", 1, body=SDP), gets(200), acknowledge(1), *ENDS]
     result, trunk, listener, speech = await call(story, tmp_path)
     assert (result.code, listener.sound().count(speech.pcma)) == (C.OK, 1)
@@ -125,11 +134,11 @@ PROXIES = [
 ]
 
 
-async def test_record_route_is_the_way_of_all_that_follows_in_reverse(tmp_path: Path) -> None:
+async def test_record_route_is_the_way_of_all_that_follows_in_reverse(call: Call, tmp_path: Path) -> None:
     async def check(folder: Path, *lines: str) -> None:
         headers = [f"Record-Route: {line}" for line in lines]
         story = [invite(), say(180, *headers), answer(*headers), hear("ACK"), *ENDS]
-        result, trunk, _, _ = await call(story, folder)
+        result, trunk, _, _ = await call(story, folder, own=True)
         assert result.code is C.OK
         for message in (*trunk.heard("ACK"), *trunk.heard("BYE")):
             assert re.findall(r"p=(\w+)", ",".join(message.all("Route"))) == ["near", "far"]
@@ -215,7 +224,7 @@ CHALLENGES = [
 ]
 
 
-async def test_a_challenge_is_answered_with_a_proof(tmp_path: Path) -> None:
+async def test_a_challenge_is_answered_with_a_proof(call: Call, tmp_path: Path) -> None:
     async def check(folder: Path, status: int, algorithm: str, more: str) -> None:
         story = [invite(), say(100), challenge(status, "n1", algorithm, more), *REFUSED]
         story += [invite(), answer(), hear("ACK"), *ENDS]
@@ -232,14 +241,14 @@ async def test_a_challenge_is_answered_with_a_proof(tmp_path: Path) -> None:
     await each(CHALLENGES, check, tmp_path)
 
 
-async def test_sipp_finds_our_proof_right(tmp_path: Path) -> None:
+async def test_sipp_finds_our_proof_right(call: Call, tmp_path: Path) -> None:
     story = [invite(), challenge(401, "n1", "MD5"), *REFUSED, invite(VERIFY), '<nop next="right" test="n_right"/>']
     story += [say(403), *REFUSED, '<nop next="end"/>', '<label id="right"/>', say(486), *REFUSED]
     result, _, _, _ = await call([*story, '<label id="end"/>', "<nop/>"], tmp_path, **USER)
     assert result.code is C.VOICE_BUSY
 
 
-async def test_a_stale_nonce_is_replaced(tmp_path: Path) -> None:
+async def test_a_stale_nonce_is_replaced(call: Call, tmp_path: Path) -> None:
     story = [invite(), challenge(407, "n1", "MD5"), *REFUSED, invite()]
     story += [challenge(407, "n2", "MD5", ', qop="auth", stale=TRUE'), *REFUSED, invite(), say(486), *REFUSED]
     result, trunk, _, _ = await call(story, tmp_path, **USER)
@@ -247,7 +256,7 @@ async def test_a_stale_nonce_is_replaced(tmp_path: Path) -> None:
     assert credentials(trunk.heard("INVITE")[2])["nonce"] == "n2"
 
 
-async def test_of_two_challenges_the_stronger_is_answered(tmp_path: Path) -> None:
+async def test_of_two_challenges_the_stronger_is_answered(call: Call, tmp_path: Path) -> None:
     lines = [f'WWW-Authenticate: Digest realm="judge", nonce="n", algorithm={name}, qop="auth"' for name in HASHES]
     story = [invite(), say(401, *reversed(lines)), *REFUSED, invite(), say(486), *REFUSED]
     result, trunk, _, _ = await call(story, tmp_path, **USER)
@@ -255,14 +264,14 @@ async def test_of_two_challenges_the_stronger_is_answered(tmp_path: Path) -> Non
     assert credentials(trunk.heard("INVITE")[1])["algorithm"] == "SHA-256"
 
 
-async def test_credentials_that_are_refused_are_a_matter_of_configuration(tmp_path: Path) -> None:
+async def test_credentials_that_are_refused_are_a_matter_of_configuration(call: Call, tmp_path: Path) -> None:
     story = [invite(), challenge(401, "n1", "MD5"), *REFUSED, invite(), challenge(401, "n2", "MD5"), *REFUSED]
     result, _, _, _ = await call(story, tmp_path, **USER)
     assert result.code is C.VOICE_MISCONFIGURED
     assert result.receipt is None
 
 
-async def test_a_bye_is_proved_too(tmp_path: Path) -> None:
+async def test_a_bye_is_proved_too(call: Call, tmp_path: Path) -> None:
     wanted = 'Proxy-Authenticate: Digest realm="judge", nonce="n1", algorithm=SHA-256, qop="auth"'
     story = [invite(), answer(), hear("ACK"), hear("BYE"), reply(407, wanted), hear("BYE"), reply()]
     result, trunk, _, _ = await call(story, tmp_path, **USER)
@@ -291,7 +300,7 @@ async def test_a_registration_is_made_proved_and_taken_back(tmp_path: Path) -> N
 RELIABLE = ("Require: 100rel", "RSeq: 41", CONTACT)
 
 
-async def test_a_reliable_provisional_response_is_acknowledged(tmp_path: Path) -> None:
+async def test_a_reliable_provisional_response_is_acknowledged(call: Call, tmp_path: Path) -> None:
     proved = hear("PRACK", check("RAck", "^ ?41 [0-9]+ INVITE"))
     story = [invite(), say(183, *RELIABLE, body=SDP), proved, reply(), say(180), answer(body=SDP), hear("ACK"), *ENDS]
     result, trunk, listener, speech = await call(story, tmp_path)
@@ -302,7 +311,7 @@ async def test_a_reliable_provisional_response_is_acknowledged(tmp_path: Path) -
     assert acknowledgement["RAck"].split()[1:] == trunk.heard("INVITE")[0]["CSeq"].split()
 
 
-async def test_a_session_is_refreshed_by_update_and_by_invite(tmp_path: Path) -> None:
+async def test_a_session_is_refreshed_by_update_and_by_invite(call: Call, tmp_path: Path) -> None:
     timer = "Session-Expires: 90;refresher=uas"
     story = [
         invite(),
@@ -321,7 +330,7 @@ async def test_a_session_is_refreshed_by_update_and_by_invite(tmp_path: Path) ->
     assert len({tuple(origin[:2]) for origin in origins}) == 1  # the same session throughout
 
 
-async def test_a_call_that_is_held_goes_on_when_it_is_taken_back(tmp_path: Path) -> None:
+async def test_a_call_that_is_held_goes_on_when_it_is_taken_back(call: Call, tmp_path: Path) -> None:
     story = [invite(), answer(), hear("ACK"), ask("INVITE", 1, body=HELD), gets(200), acknowledge(1), wait(100)]
     story += [ask("INVITE", 2, body=SDP), gets(200), acknowledge(2), *ENDS]
     result, trunk, _, _ = await call(story, tmp_path)
@@ -330,7 +339,7 @@ async def test_a_call_that_is_held_goes_on_when_it_is_taken_back(tmp_path: Path)
     assert re.search(r"^a=(recvonly|inactive)", held.text, re.MULTILINE)
 
 
-async def test_a_request_that_we_do_not_know_is_refused_and_the_call_goes_on(tmp_path: Path) -> None:
+async def test_a_request_that_we_do_not_know_is_refused_and_the_call_goes_on(call: Call, tmp_path: Path) -> None:
     story = [invite(), answer(), hear("ACK"), ask("OPTIONS", 1), gets(200), ask("MESSAGE", 2), gets(405), *ENDS]
     result, _, _, _ = await call(story, tmp_path)
     assert result.code is C.OK

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from sipp_kit import SOON
+from ear_kit import Ear, ear
+from sipp_kit import SOON, Sipp, free_port, sipp
 
 from campana.channels.contract import Accepted, Health, Result
 from campana.channels.voice import VoiceRouteSettings
@@ -144,3 +145,37 @@ async def calling(url: str, speech: FixedSpeech, **more) -> AsyncIterator[Caller
         yield caller
     finally:
         await route.stop(2.0)
+
+
+@dataclass
+class Line:
+    """A route that many tests call over, one after the other: a media process takes its time to start."""
+
+    port: int
+    """Where its trunk is to be."""
+    speech: FixedSpeech
+    caller: Caller
+
+    @contextlib.asynccontextmanager
+    async def trunk(
+        self, story: Sequence[str], folder: Path, keys: dict[str, int] | None = None, **more
+    ) -> AsyncIterator[tuple[Sipp, Ear, Caller, FixedSpeech]]:
+        """A SIPp with an ear as the trunk; with settings of its own (`own=True`: with none), a route of its own."""
+        async with ear() as listener:
+            heard = {"ear": listener.port} | (keys or {})
+            if not more:
+                async with sipp(story, folder, port=self.port, **heard) as judge:
+                    yield judge, listener, self.caller, self.speech
+                return
+            more.pop("own", None)
+            speech = FixedSpeech(folder)
+            async with sipp(story, folder, **heard) as judge, calling(judge.url, speech, **more) as caller:
+                yield judge, listener, caller, speech
+
+
+@contextlib.asynccontextmanager
+async def open_line(folder: Path) -> AsyncIterator[Line]:
+    """A route whose trunk is at a port that a SIPp takes for each call anew."""
+    port, speech = free_port(), FixedSpeech(folder)
+    async with calling(f"sip:127.0.0.1:{port}", speech) as caller:
+        yield Line(port, speech, caller)
