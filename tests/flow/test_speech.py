@@ -16,9 +16,10 @@ import uvloop
 from speech_kit import Standin, speaking
 
 from campana.channels.voice.media import g711
-from campana.channels.voice.speech.contract import Clip, SpeechRefused, SpeechUnavailable, Voice
+from campana.channels.voice.speech.contract import Clip, EngineFailed, SpeechRefused, SpeechUnavailable, Voice
 from campana.channels.voice.speech.espeak import Espeak
 from campana.channels.voice.speech.settings import SpeechSettings
+from campana.channels.voice.speech.speech import MOST_FAILURES
 
 ESPEAK = SpeechSettings(engines=("espeak",))
 LONG = "The meeting was moved to Thursday. " * 300
@@ -361,3 +362,24 @@ def test_engines_speak_in_every_event_loop(
         spoken = runner.run(both())
     assert spoken[0] == 1_150
     assert spoken[1] > 100_000
+
+
+async def test_a_text_that_ends_its_engine_again_and_again_is_refused(tmp_path: Path, standin: Standin) -> None:
+    async with speaking(standin.settings(), tmp_path) as speech:
+        for _ in range(MOST_FAILURES - 1):
+            with pytest.raises(EngineFailed):
+                await speech.clip("these words fail", "")
+        with pytest.raises(SpeechRefused, match="ended the engine 3 times"):
+            await speech.clip("these words fail", "")
+        assert (await speech.clip("others do not", "")).ms > 0
+
+
+async def test_no_text_is_blamed_for_an_engine_that_fails_at_everything(tmp_path: Path, standin: Standin) -> None:
+    async with speaking(standin.settings(), tmp_path) as speech:
+        whole = standin.program.read_text(encoding="utf-8")
+        standin.program.write_text("#!/bin/sh\nexit 3\n", encoding="utf-8")
+        for _ in range(MOST_FAILURES + 1):
+            with pytest.raises(SpeechUnavailable):
+                await speech.clip("hello", "")
+        standin.program.write_text(whole, encoding="utf-8")
+        assert (await speech.clip("hello", "")).ms > 0

@@ -49,6 +49,10 @@ class SpeechUnavailable(Exception):
     """No engine can speak just now; later it may."""
 
 
+class EngineFailed(SpeechUnavailable):
+    """An engine came to a bad end over this very text, or took too long: the text may be at fault, or the engine."""
+
+
 class SpeechEngine(Protocol):
     """A program that speaks. Its work is done in child processes, never in this one."""
 
@@ -64,7 +68,7 @@ class SpeechEngine(Protocol):
         """Name and version of the program: what it said with another one is spoken again."""
 
     async def speak(self, text: str, voice: Voice) -> Sound:
-        """Speak a text of at most the configured length. Raises SpeechRefused or SpeechUnavailable."""
+        """Speak a text of at most the configured length. Raises SpeechRefused, SpeechUnavailable or EngineFailed."""
 
     async def close(self) -> None:
         """End its processes."""

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import structlog
 
-from campana.channels.voice.speech.contract import Sound, SpeechRefused, SpeechUnavailable, Voice
+from campana.channels.voice.speech.contract import EngineFailed, Sound, SpeechRefused, SpeechUnavailable, Voice
 from campana.channels.voice.speech.settings import SpeechSettings
 
 log = structlog.get_logger(__name__)
@@ -144,7 +144,7 @@ class Espeak:
                     self._failures = 0
                     self._idle.append(child)
                     return answer
-            raise SpeechUnavailable("espeak-ng died twice over a text, or took too long")
+            raise EngineFailed("espeak-ng died twice over a text, or took too long")
 
     async def _child(self) -> _Child:
         if self._idle:

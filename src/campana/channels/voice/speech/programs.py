@@ -13,7 +13,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from campana.channels.voice.speech.contract import SpeechRefused, SpeechUnavailable
+from campana.channels.voice.speech.contract import EngineFailed, SpeechRefused, SpeechUnavailable
 
 _PART: Final = 65_536
 _LIMITED: Final = 'ulimit -f "$1"; shift; exec "$@"'
@@ -24,7 +24,8 @@ _BLOCK: Final = 512
 async def run(words: Sequence[str], text: str, seconds: float, most: int, codes: Collection[int] = (0,)) -> bytes:
     """What the program prints on standard output, given a text on standard input. `codes` are those of success.
 
-    Raises SpeechUnavailable where it fails or takes too long. Of more than `most` octets, the rest is not read.
+    Raises EngineFailed where it fails or takes too long, SpeechUnavailable where it cannot be started. Of more than
+    `most` octets, the rest is not read.
     """
     process = await _started(words, text, ())
     try:
@@ -34,7 +35,7 @@ async def run(words: Sequence[str], text: str, seconds: float, most: int, codes:
                 _check(words, await process.wait(), codes)
             return answer
     except TimeoutError:
-        raise SpeechUnavailable(f"{words[0]} took more than {seconds:.0f} seconds") from None
+        raise EngineFailed(f"{words[0]} took more than {seconds:.0f} seconds") from None
     finally:
         await _end(process)
 
@@ -42,8 +43,8 @@ async def run(words: Sequence[str], text: str, seconds: float, most: int, codes:
 async def run_into_file(words: Sequence[str], text: str, seconds: float, most: int) -> bytes:
     """What the program writes into a file in memory; `FILE` among its words stands for the file's path.
 
-    For programs that write a header last, and so cannot write into a pipe. Raises SpeechUnavailable likewise, and
-    SpeechRefused where the file would grow beyond `most` octets.
+    For programs that write a header last, and so cannot write into a pipe. Raises like `run`, and SpeechRefused where
+    the file would grow beyond `most` octets.
     """
     file = os.memfd_create("speech")
     try:
@@ -56,7 +57,7 @@ async def run_into_file(words: Sequence[str], text: str, seconds: float, most: i
                 raise SpeechRefused("the text takes too long to hear")
             _check(words, code)
         except TimeoutError:
-            raise SpeechUnavailable(f"{words[0]} took more than {seconds:.0f} seconds") from None
+            raise EngineFailed(f"{words[0]} took more than {seconds:.0f} seconds") from None
         finally:
             await _end(process)
         return os.pread(file, most, 0)
@@ -98,7 +99,7 @@ async def _read(process: Process, most: int) -> bytes:
 
 def _check(words: Sequence[str], code: int, codes: Collection[int] = (0,)) -> None:
     if code not in codes:
-        raise SpeechUnavailable(f"{words[0]} ended with {code}")
+        raise EngineFailed(f"{words[0]} ended with {code}")
 
 
 async def _end(process: Process) -> None:

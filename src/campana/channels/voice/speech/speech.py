@@ -17,6 +17,8 @@ from campana.channels.voice.speech.audio import finished
 from campana.channels.voice.speech.cache import ClipCache
 from campana.channels.voice.speech.contract import (
     Clip,
+    EngineFailed,
+    Sound,
     SpeechEngine,
     SpeechRefused,
     SpeechUnavailable,
@@ -36,6 +38,12 @@ _ENGINES: Final[dict[str, Callable[[SpeechSettings], SpeechEngine]]] = {
     "flite": Flite,
     "espeak": Espeak,
 }
+MOST_FAILURES: Final = 3
+"""Bad ends of an engine over one text, after which the text is to blame."""
+_REMEMBERED: Final = 10_000
+"""Texts of which failures are known."""
+_PROBE: Final = "1"
+"""What every voice can speak."""
 _FINISH_VERSION: Final = "1"
 """Changes when audio.py makes another sound of the same samples."""
 
@@ -52,6 +60,7 @@ class Speech:
         self._book = VoiceBook((), {}, "", _no_variant)
         self._voices: list[Voice] = []
         self._flights: dict[str, asyncio.Task[Clip]] = {}
+        self._failures: dict[str, int] = {}
         self._slots = asyncio.Semaphore(settings.workers)
         self._disk = asyncio.Lock()
         self._closed = False
@@ -142,7 +151,7 @@ class Speech:
         if clip is not None:
             return clip
         async with self._slots:
-            sound = await self._engines[voice.engine].speak(text, voice)
+            sound = await self._spoken(key, text, voice)
             done = await asyncio.to_thread(finished, sound, self._settings.longest_seconds)
         try:
             async with self._disk:
@@ -150,6 +159,22 @@ class Speech:
         except OSError as error:
             log.error("speech.cache_failed", reason=error.strerror)
             raise SpeechUnavailable(f"the spoken text cannot be kept: {error.strerror}") from error
+
+    async def _spoken(self, key: str, text: str, voice: Voice) -> Sound:
+        """Have it spoken. A text that ends its engine again and again is refused: who waits behind it would wait for
+        ever. An engine that fails at anything is another matter, and no text's fault."""
+        engine = self._engines[voice.engine]
+        try:
+            return await engine.speak(text, voice)
+        except EngineFailed as error:
+            await engine.speak(_PROBE, voice)
+            failures = self._failures.pop(key, 0) + 1
+            self._failures[key] = failures
+            if len(self._failures) > _REMEMBERED:
+                del self._failures[next(iter(self._failures))]
+            if failures >= MOST_FAILURES:
+                raise SpeechRefused(f"its text has ended the engine {failures} times") from error
+            raise
 
     async def _key(self, text: str, voice: Voice) -> str:
         version = await self._engines[voice.engine].version()
