@@ -102,6 +102,20 @@ async def test_an_acknowledging_key_ends_the_play(tmp_path) -> None:
         assert call.ended_at - call.answered_at < 2.0
 
 
+async def test_a_trunk_of_both_ip_versions_is_heard_over_the_one_that_answers(tmp_path) -> None:
+    async with SipSimulator() as gone:
+        pass
+    async with (
+        SipSimulator("::1", ring=0.05) as trunk,
+        routed(f"sip:127.0.0.1:{gone.port}", tmp_path, backups=[f"sip:[::1]:{trunk.port}"]) as engine,
+    ):
+        receipt = await engine.call(LISTENER)
+        call = await trunk.expect(LISTENER)
+        assert (receipt.state, receipt.code) == (DELIVERED, C.OK)
+        assert bytes(call.heard).count(engine.saying.noise) == 1
+        assert list(trunk.complaints) == []
+
+
 # --- what never leaves -------------------------------------------------------------------------------------------
 
 

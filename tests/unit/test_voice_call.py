@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -28,8 +29,8 @@ THEIRS = LocalMedia("127.0.0.1", 40_000, ("PCMA",), 101, 1)
 class FakeStream:
     """A stream of sound that plays what it is told, at once or never."""
 
-    def __init__(self) -> None:
-        self.local = ("127.0.0.1", 20_000)
+    def __init__(self, address: str = "127.0.0.1") -> None:
+        self.local = (address, 20_000)
         self.law = None
         self.on_digit = None
         self.connected: list[Any] = []
@@ -103,7 +104,12 @@ class Scene:
     def open(self, towards: str) -> FakeStream:
         if not self.ports:
             raise OSError(errno.EADDRINUSE, "every port of rtp_ports is taken")
+        if towards != self.stream.local[0]:
+            self.stream = FakeStream(towards)
         return self.stream
+
+    def leads(self, stream: FakeStream, towards: str) -> bool:
+        return stream.local[0] == towards
 
     # What the test does.
 
@@ -127,7 +133,7 @@ class Scene:
 
     def sdp(self, theirs: LocalMedia = THEIRS) -> bytes:
         assert self.invitation is not None
-        return make_answer(parse_offer(self.invitation.offer), theirs)[0]
+        return make_answer(parse_offer(self.invitation.offer(self.targets_found[0])), theirs)[0]
 
     def ended(self, by=HungUpBy.NETWORK, status=None, reason="", q850=None, problem=None) -> None:
         self.call.ended(LegEnded(by, status, reason, q850, problem))
@@ -146,7 +152,8 @@ async def test_the_invitation_says_what_the_main_process_asked_for() -> None:
     assert invitation is not None
     assert (invitation.call_id, invitation.destination, invitation.dial_ms) == ("call-id", "441632960123", 9_000)
     assert invitation.from_header.startswith('"Campana" <sip:441632960001@')
-    assert parse_offer(invitation.offer).port == 20_000
+    offer = parse_offer(invitation.offer(scene.targets_found[0]))
+    assert (offer.address, offer.port) == ("127.0.0.1", 20_000)
 
 
 # --- what never left ---------------------------------------------------------------------------------------------
@@ -204,12 +211,58 @@ async def test_an_invite_behind_which_the_connection_broke_may_have_arrived() ->
     assert scene.end().unanswered is C.VOICE_UNREACHABLE
 
 
+async def test_after_a_connection_no_icmp_of_a_further_host_says_that_nobody_was_reached() -> None:
+    scene = Scene()
+    await scene.dialled()
+    assert scene.invitation is not None
+    scene.invitation.offer(Target(Transport.TCP, "127.0.0.1", 5062, "127.0.0.1"))
+    scene.invitation.offer(scene.targets_found[0])
+    scene.ended(problem=Problem.TRANSPORT)
+    assert scene.told[0] == Settled(7, S.ACCEPTED)
+
+
 async def test_a_connection_that_was_never_made_reached_nobody() -> None:
     scene = Scene()
     scene.targets_found = [Target(Transport.TCP, "127.0.0.1", 5060, "127.0.0.1")]
     await scene.call.place()
     scene.ended(problem=Problem.TRANSPORT)
     assert scene.told == [Settled(7, S.UNREACHABLE)]
+
+
+# --- from host to host -------------------------------------------------------------------------------------------
+
+
+async def test_a_host_of_the_other_ip_version_is_offered_sound_of_its_own() -> None:
+    scene = Scene()
+    await scene.dialled()
+    assert scene.invitation is not None
+    first = scene.stream
+    other = Target(Transport.UDP, "::1", 5060, "::1")
+    assert parse_offer(scene.invitation.offer(other)).address == "::1"
+    # Asked again, as after a challenge, it is the same one.
+    assert scene.invitation.offer(other) == scene.invitation.offer(other)
+    assert scene.stream is not first
+    assert (first.closed, scene.stream.closed) == (1, 0)
+    theirs = replace(THEIRS, address="::1")
+    scene.call.answered(make_answer(parse_offer(scene.invitation.offer(other)), theirs)[0])
+    assert (len(first.played), len(scene.stream.played)) == (0, 1)
+    assert scene.stream.on_digit is not None
+    scene.stream.on_digit("5", 100)
+    scene.ended(by=HungUpBy.CALLEE, status=200)
+    assert scene.end().report.digits == "5"
+    assert (first.closed, scene.stream.closed) == (1, 1)
+
+
+async def test_a_host_to_which_no_sound_leads_leaves_the_call_as_it_is() -> None:
+    scene = Scene()
+    await scene.dialled()
+    assert scene.invitation is not None
+    first = scene.stream
+    scene.ports = False
+    with pytest.raises(OSError):
+        scene.invitation.offer(Target(Transport.UDP, "::1", 5060, "::1"))
+    assert parse_offer(scene.invitation.offer(scene.targets_found[0])).address == "127.0.0.1"
+    assert (scene.stream, first.closed) == (first, 0)
 
 
 # --- when it is the trunk's --------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ import pytest
 from campana.channels.voice.settings import VoiceRouteSettings
 from campana.channels.voice.sip.agent import Agent
 from campana.channels.voice.sip.contract import Invitation, LegEnded, Timers, TrunkState
+from campana.channels.voice.sip.flow import Target
 from campana.channels.voice.sip.leg import OutgoingLeg
 from campana.channels.voice.sip.locating import Locator
 from campana.channels.voice.sip.message import Headers, Request, Response, parse, render, response_to, tag_of, uri_of
@@ -269,6 +271,8 @@ class House:
     asked: int = 0
     calls: int = 0
     told: asyncio.Event = field(default_factory=asyncio.Event)
+    soundless: set[int] = field(default_factory=set)
+    """Ports of hosts from which no sound could come."""
 
     async def until_told(self, state: tuple[TrunkState, str], within: float = 3.0) -> None:
         """Wait until that is the last state told."""
@@ -285,10 +289,16 @@ class House:
             destination="+15550100",
             from_header='"Us" <sip:+15550199@trunk.test>',
             identity=(("P-Asserted-Identity", "<sip:+15550199@trunk.test>"),),
-            offer=OFFER,
+            offer=self.offer,
             dial_ms=dial_ms,
         )
         return self.agent.place(invitation, ear, self.may_leave)
+
+    def offer(self, towards: Target) -> bytes:
+        """The SDP of a caller who hears sound from some hosts only."""
+        if towards.port in self.soundless:
+            raise OSError(errno.EADDRINUSE, "every port of rtp_ports is taken")
+        return OFFER
 
     async def may_leave(self) -> bool:
         self.asked += 1

@@ -226,9 +226,19 @@ async def test_the_public_address_stands_in_the_offer() -> None:
     stream = studio.open("127.0.0.1")
     assert stream.local == ("203.0.113.7", stream.pair.port)
     assert stream.pair.rtp.getsockname()[0] == "127.0.0.1"
-    # An address of the other family cannot be sent from.
-    assert studio.open("::1").local[0] == "203.0.113.7"
+    # Neither of them is of any use to the other IP version.
+    assert studio.open("::1").local[0] == "::1"
     assert studio.open("::1").pair.rtp.getsockname()[0] == "::1"
+    studio.close()
+
+
+async def test_a_stream_leads_to_where_one_of_its_address_would() -> None:
+    studio = Studio(PORTS)
+    old, new = studio.open("127.0.0.1"), studio.open("::1")
+    assert [studio.leads(old, host) for host in ("127.0.0.1", "127.0.0.9", "::1")] == [True, True, False]
+    assert [studio.leads(new, host) for host in ("127.0.0.1", "::1")] == [False, True]
+    with pytest.raises(OSError):
+        studio.leads(old, "255.255.255.255")
     studio.close()
 
 

@@ -239,6 +239,26 @@ async def test_a_host_that_is_busy_with_itself_is_passed_over() -> None:
         assert (await ear.end()).status == 404
 
 
+async def test_a_host_from_which_no_sound_could_come_is_passed_over() -> None:
+    async with open_trunk() as deaf, open_trunk() as trunk, house(deaf, trunk) as home:
+        home.soundless = {deaf.port}
+        ear = Ear()
+        home.dial(ear)
+        trunk.say(await trunk.hear("INVITE"), 404, "Not Found")
+        assert (await ear.end()).status == 404
+        assert (deaf.log, home.asked) == ([], 1)
+
+
+async def test_a_call_to_which_no_sound_could_come_reaches_nobody() -> None:
+    async with open_trunk() as deaf, house(deaf) as home:
+        home.soundless = {deaf.port}
+        ear = Ear()
+        home.dial(ear)
+        ended = await ear.end()
+        assert (ended.problem, ear.names) == (Problem.TRANSPORT, ["ended"])
+        assert deaf.log == []
+
+
 async def test_nobody_else_is_asked_once_a_phone_may_have_rung() -> None:
     async with open_trunk() as ringing, open_trunk() as trunk, house(ringing, trunk, timers=QUICK) as home:
         ear = Ear()

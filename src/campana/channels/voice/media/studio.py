@@ -67,13 +67,23 @@ class Studio:
 
         Raises OSError where no port is free, or nothing leads there.
         """
-        address = self._local_address
-        if not address or family_of(address) != family_of(towards):
-            address = address_towards(towards)
+        address = self._address_towards(towards)
         pair = self._ports.open(address)
-        stream = Stream(pair, (self._public_address or address, pair.port), self, self._symmetric)
+        public = self._public_address
+        shown = public if public and family_of(public) == family_of(address) else address
+        stream = Stream(pair, (shown, pair.port), self, self._symmetric)
         self._open.add(stream)
         return stream
+
+    def leads(self, stream: Stream, towards: str) -> bool:
+        """Whether a stream is what `open` would make for that address. Raises OSError where nothing leads there."""
+        return stream.pair.address == self._address_towards(towards)
+
+    def _address_towards(self, towards: str) -> str:
+        address = self._local_address
+        if address and family_of(address) == family_of(towards):
+            return address
+        return address_towards(towards)
 
     async def clip(self, path: str) -> bytes:
         """The octets of a file, shared by all who play it. Raises OSError."""

@@ -24,6 +24,7 @@ from campana.channels.voice.process.recital import Heard, Recital
 from campana.channels.voice.settings import VoiceRouteSettings
 from campana.channels.voice.sip.agent import Agent
 from campana.channels.voice.sip.contract import Invitation, Leg, LegEnded
+from campana.channels.voice.sip.flow import Target
 from campana.channels.voice.sip.locating import Locator
 from campana.channels.voice.sip.problem import Problem
 from campana.channels.voice.sip.sdp import (
@@ -112,21 +113,31 @@ class Call:
         targets = await equipment.locator.targets()
         if not targets:
             return self._fail(Settling.UNREACHABLE, equipment.locator.problem)
-        self._by_datagrams = targets[0].transport is Transport.UDP
         try:
-            self._stream = equipment.studio.open(targets[0].address)
+            self._offer(targets[0])
         except OSError as error:
             return self._fail(Settling.UNREACHABLE, error.strerror or str(error))
         if self._is_given_up:
             return self._fail(Settling.WITHDRAWN, None)
-        self._stream.on_digit = lambda key, ms: self._key(key, "rtp")
-        address, port = self._stream.local
-        session = secrets.randbits(62)
-        self._local = LocalMedia(address, port, settings.codecs, settings.dtmf_payload, session)
-        self._leg = equipment.agent.place(self._invitation(self._local), self, self._may_leave)
+        self._leg = equipment.agent.place(self._invitation(), self, self._may_leave)
         return None
 
-    def _invitation(self, local: LocalMedia) -> Invitation:
+    def _offer(self, towards: Target) -> bytes:
+        """SDP for a host of the trunk: a further one may be reached by another address, or IP version, of ours.
+
+        Raises OSError where nothing leads there, or no port is free.
+        """
+        studio, settings = self._equipment.studio, self._equipment.settings
+        if self._stream is None or self._local is None or not studio.leads(self._stream, towards.address):
+            before, self._stream = self._stream, studio.open(towards.address)
+            if before is not None:
+                before.close()
+            self._stream.on_digit = lambda key, ms: self._key(key, "rtp")
+            self._local = LocalMedia(*self._stream.local, settings.codecs, settings.dtmf_payload, secrets.randbits(62))
+        self._by_datagrams = self._by_datagrams and towards.transport is Transport.UDP
+        return make_offer(self._local)
+
+    def _invitation(self) -> Invitation:
         dial, settings = self._dial, self._equipment.settings
         caller = origination(dial.caller.name, dial.caller.number, settings, settings.trunks[0].host)
         return Invitation(
@@ -134,7 +145,7 @@ class Call:
             destination=dialled(dial.destination, settings),
             from_header=caller.from_header,
             identity=caller.identity,
-            offer=make_offer(local),
+            offer=self._offer,
             dial_ms=dial.dial_ms,
         )
 

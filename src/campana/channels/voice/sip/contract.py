@@ -5,6 +5,7 @@ Must not know messages, transactions or sound.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -61,8 +62,8 @@ class Invitation:
     """An address without a tag."""
     identity: tuple[tuple[str, str], ...]
     """Headers beside From that say who calls."""
-    offer: bytes
-    """SDP."""
+    offer: Callable[[Target], bytes]
+    """SDP for a host: sound leaves by the way that leads there. Raises OSError where none does."""
     dial_ms: int
     """Milliseconds from the first INVITE to the answer, at most."""
 

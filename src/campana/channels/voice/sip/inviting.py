@@ -32,6 +32,7 @@ class Inviting:
         self._from = f"{invitation.from_header};tag={secrets.token_hex(8)}"
         self._to = f"<{uri_at(self._trunks[0], invitation.destination)}>"
         self._number = 1
+        self._offer = b""
 
     def uri(self, target: Target) -> str:
         """The Request-URI for a host of the trunk; behind an outbound proxy, the first host's."""
@@ -40,13 +41,17 @@ class Inviting:
         trunk = next((trunk for trunk in found if trunk.port == target.port), found[0])
         return uri_at(trunk, self._invitation.destination)
 
+    def offer_to(self, target: Target) -> None:
+        """What follows goes to that host. Raises OSError where no sound can come from there."""
+        self._offer = self._invitation.offer(target)
+
     def count(self) -> None:
         """What follows is a new request: after a challenge or a redirection."""
         self._number += 1
 
     def request(self, uri: str, flow: Flow, credentials: Credentials) -> Request:
         """The INVITE, without its Via."""
-        request = Request("INVITE", uri, body=self._invitation.offer)
+        request = Request("INVITE", uri, body=self._offer)
         headers = request.headers
         if self._route:
             headers.add("Route", self._route)

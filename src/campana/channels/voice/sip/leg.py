@@ -101,6 +101,7 @@ class OutgoingLeg:
         try:
             async with asyncio.timeout(timers.host if stop.has_next else 4 * timers.host):
                 flow = await self._stack.flow(stop.target)
+            self._inviting.offer_to(flow.target)
         except OSError as error:
             locator.failed(stop.target)
             return Verdict(problem=Problem.TRANSPORT, words=_words(error))
