@@ -143,15 +143,20 @@ async def test_a_refused_registration_is_told(status: int, sentence: str) -> Non
 async def test_a_check_asks_and_registers_and_says_what_it_found() -> None:
     async with open_trunk() as trunk, house(trunk, register_every=60, **USER) as home:
         checking = asyncio.create_task(home.agent.check())
-        trunk.say(await trunk.hear("OPTIONS"), 200, "Fine")
+        ping = await trunk.hear("OPTIONS")
+        await asyncio.sleep(0.06)
+        trunk.say(ping, 200, "Fine")
         trunk.say(await trunk.hear("REGISTER"), 200, "Welcome")
         ok, facts, problem = await checking
         assert (ok, problem) == (True, "")
         assert facts == [
             ("trunk", f"UDP 127.0.0.1:{trunk.port}"),
-            ("OPTIONS", "200 Fine"),
+            ("OPTIONS", facts[1][1]),
             ("REGISTER", "200 Welcome"),
         ]
+        status, _, milliseconds = facts[1][1].partition(", after ")
+        assert status == "200 Fine"
+        assert 50 <= int(milliseconds.removesuffix(" ms")) < 1_000, "as long as the trunk took"
 
 
 async def test_a_check_of_a_trunk_that_is_not_there() -> None:

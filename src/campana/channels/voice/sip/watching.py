@@ -91,9 +91,10 @@ class Watch:
 
     async def ping(self) -> Finding:
         """Ask the hosts in turn until one answers."""
-        locator = self._stack.locator
+        locator, loop = self._stack.locator, asyncio.get_running_loop()
         problem = "no host of the trunk could be found"
         for target in await locator.targets():
+            asked = loop.time()
             try:
                 response = await self._options.run(target)
             except OSError as error:
@@ -106,7 +107,8 @@ class Watch:
                 continue
             locator.worked(target)
             where = f"{target.transport.value} {target.name}:{target.port}"
-            return Finding(problem, (("trunk", where), ("OPTIONS", f"{response.status} {response.reason}")))
+            answer = f"{response.status} {response.reason}, after {(loop.time() - asked) * 1_000:.0f} ms"
+            return Finding(problem, (("trunk", where), ("OPTIONS", answer)))
         return Finding(problem)
 
     async def register(self, seconds: int) -> tuple[Finding, int]:
