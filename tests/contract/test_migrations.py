@@ -1,49 +1,109 @@
-"""The schema and its migrations hold together."""
+"""The schema and its migrations hold together, on both databases."""
 
 from __future__ import annotations
 
-import sqlite3
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
+import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from campana.storage import migrate
 from campana.storage.migrate import upgrade
+from campana.storage.store import StoreUnavailable
 from campana.storage.tables import metadata
+from tests.contract import postgres_kit
+
+T = TypeVar("T")
+HEAD = "0002"
+OLD_ATTEMPT = "INSERT INTO attempts VALUES ({}, 1, {}, 'sms', 4, 0, 0, NULL, 'delivered')"
 
 
-def test_the_migrations_lead_to_the_tables(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'campana.db'}"
+def within(url: str, work: Callable[[Connection], T]) -> T:
+    """Run something in a transaction on the database at a URL."""
+    if url.startswith("sqlite"):
+        engine = create_engine(url)
+        with engine.begin() as connection:
+            answer = work(connection)
+        engine.dispose()
+        return answer
+
+    async def go() -> T:
+        bridge = create_async_engine("postgresql+asyncpg://", connect_args={"dsn": url})
+        async with bridge.begin() as connection:
+            answer = await connection.run_sync(work)
+        await bridge.dispose()
+        return answer
+
+    return asyncio.run(go())
+
+
+@pytest.fixture
+def url(server: postgres_kit.Server | None, tmp_path: Path) -> Iterator[str]:
+    """A database without any table."""
+    if server is None:
+        yield f"sqlite:///{tmp_path / 'campana.db'}"
+        return
+    name = asyncio.run(server.create("template0"))
+    yield server.url(name)
+    asyncio.run(server.drop(name))
+
+
+def test_the_migrations_lead_to_the_tables(url: str) -> None:
     upgrade(url)
-    with create_engine(url).connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    assert within(url, lambda connection: compare_metadata(MigrationContext.configure(connection), metadata)) == []
 
 
-def test_upgrading_twice_does_nothing(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'campana.db'}"
-    before, head = upgrade(url)
-    assert (before, upgrade(url)) == (None, (head, head))
+def test_upgrading_twice_does_nothing(url: str) -> None:
+    assert (upgrade(url), upgrade(url)) == ((None, HEAD), (HEAD, HEAD))
 
 
-def test_a_database_of_the_first_version_is_brought_along(tmp_path: Path) -> None:
-    path = tmp_path / "campana.db"
+def test_a_database_of_the_first_version_is_brought_along(url: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
-    with create_engine(f"sqlite:///{path}").begin() as connection:
+
+    def begin(connection: Connection) -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
-    old = sqlite3.connect(path)
-    old.execute("INSERT INTO attempts VALUES (1, 1, 7, 'sms', 4, 0, 0, NULL, 'delivered')")
-    old.commit()
-    before, after = upgrade(f"sqlite:///{path}")
-    assert (before, after) == ("0001", "0002")
+        connection.execute(text(OLD_ATTEMPT.format(1, 7)))
+
+    within(url, begin)
+    assert upgrade(url) == ("0001", HEAD)
     # An earlier version that still has it open goes on.
-    old.execute("INSERT INTO attempts VALUES (2, 1, 8, 'sms', 4, 0, 0, NULL, NULL)")
-    old.commit()
-    assert old.execute("SELECT delivery, at FROM attempts").fetchall() == [(1, 7), (2, 8)]
-    assert old.execute("SELECT count(*) FROM calls").fetchall() == [(0,)]
-    old.close()
+    within(url, lambda connection: connection.execute(text(OLD_ATTEMPT.format(2, 8))).rowcount)
+    kept = within(url, lambda connection: connection.execute(text("SELECT delivery, at FROM attempts")).fetchall())
+    assert sorted(tuple(row) for row in kept) == [(1, 7), (2, 8)]
+    assert within(url, lambda connection: connection.execute(text("SELECT count(*) FROM calls")).scalar()) == 0
+
+
+def test_processes_that_upgrade_at_once_wait_for_each_other(postgres: postgres_kit.Server) -> None:
+    name = asyncio.run(postgres.create("template0"))
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(upgrade, [postgres.url(name)] * 4))
+    assert sorted(answers, key=str) == [(HEAD, HEAD)] * 3 + [(None, HEAD)]
+    asyncio.run(postgres.drop(name))
+
+
+def test_a_failed_step_leaves_nothing_behind(postgres: postgres_kit.Server) -> None:
+    name = asyncio.run(postgres.create("template0"))
+    # The last table of the first revision is there already, so that it fails when most of it is done.
+    asyncio.run(postgres.execute("CREATE TABLE sessions (mine integer)", name))
+    with pytest.raises(StoreUnavailable, match="sessions"):
+        upgrade(postgres.url(name))
+    tables = text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    assert within(postgres.url(name), lambda one: one.execute(tables).scalars().all()) == ["sessions"]
+    asyncio.run(postgres.drop(name))
+
+
+@pytest.mark.parametrize("where", ["postgresql://nobody@127.0.0.1:1/none", "sqlite:////nowhere/at/all.db"])
+def test_a_database_that_is_not_there(where: str) -> None:
+    with pytest.raises(StoreUnavailable, match="cannot be upgraded"):
+        upgrade(where)

@@ -1,17 +1,21 @@
-"""Every statement of `queries` must mean the same on PostgreSQL: here, that its dialect can write it at all."""
+"""Every statement of `queries` must mean the same on PostgreSQL: here, that its dialect can write it, and that the
+server takes it."""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
 
+import asyncpg
 import pytest
 from sqlalchemy import ClauseElement
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from campana.storage import queries
+from campana.storage.compiled import for_postgresql
 from campana.storage.tables import metadata
+from tests.contract import postgres_kit
 
 MODULES = [
     importlib.import_module(f"campana.storage.queries.{module.name}")
@@ -31,6 +35,19 @@ def test_a_statement_can_be_written_for_postgresql(statement: ClauseElement) -> 
     text = str(statement.compile(dialect=postgresql.dialect()))
     assert text.startswith(("SELECT", "INSERT", "UPDATE", "DELETE"))
     assert "OR IGNORE" not in text
+
+
+async def test_the_server_takes_every_statement(postgres: postgres_kit.Server, postgres_database: str) -> None:
+    connection = await asyncpg.connect(postgres.url(postgres_database))
+    refused = {}
+    for param in STATEMENTS:
+        (statement,) = param.values
+        try:
+            await connection.prepare(for_postgresql(statement).sql)
+        except asyncpg.PostgresError as error:
+            refused[param.id] = str(error)
+    await connection.close()
+    assert refused == {}
 
 
 def test_there_are_statements() -> None:

@@ -6,6 +6,7 @@ Must not know any table.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable
@@ -49,7 +50,7 @@ _OUR_LOCKS = 0x43616D70
 _LOST: tuple[type[Exception], ...] = (
     OSError,
     asyncpg.InterfaceError,
-    asyncpg.TargetServerAttributeNotMatched,
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
@@ -61,8 +62,14 @@ _LOST: tuple[type[Exception], ...] = (
     asyncpg.ReadOnlySQLTransactionError,
 )
 """What says nothing of a statement, and all of the server, the way to it, or who else is at work there."""
-_CUT_OFF = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError)
-"""What a connection says that was ended while nobody used it."""
+_CUT_OFF: tuple[type[Exception], ...] = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+)
+"""What a connection says that is of no more use, perhaps since before anybody asked it."""
 
 _GONE: tuple[type[Exception], ...] = (*_LOST, asyncpg.PostgresError)
 """Whatever may come of rolling back: the connection is not used again."""
@@ -214,6 +221,9 @@ class Database:
         connection = await self._pool.acquire(timeout=WAIT_S)
         try:
             return await work(connection)
+        except BaseException as error:
+            await self._undo(connection, error)
+            raise
         finally:
             await self._pool.release(connection)
 
@@ -224,8 +234,8 @@ class Database:
                 answer = await work(connection)
                 if await connection.execute("COMMIT") != "COMMIT":
                     raise asyncpg.InternalClientError("the transaction was rolled back")
-            except BaseException:
-                await _undo(connection)
+            except BaseException as error:
+                await self._undo(connection, error)
                 raise
             finally:
                 await self._pool.release(connection)
@@ -243,12 +253,25 @@ class Database:
                 await connection.execute(statement)
             except BaseException as error:
                 tries -= 1
-                await _undo(connection)
+                await self._undo(connection, error)
                 await self._pool.release(connection)
                 if not (tries and isinstance(error, _CUT_OFF)):
                     raise
             else:
                 return connection
+
+    async def _undo(self, connection: Connection, error: BaseException) -> None:
+        """Make a connection fit for the next transaction, or end it."""
+        if isinstance(error, _CUT_OFF) and not isinstance(error, ValueError):
+            # The pool may have noticed, and taken it back already. Its others may be cut off as well.
+            with contextlib.suppress(asyncpg.InterfaceError):
+                connection.terminate()
+            await self._pool.expire_connections()
+        elif not connection.is_closed() and connection.is_in_transaction():
+            try:
+                await connection.execute("ROLLBACK")
+            except _GONE:
+                connection.terminate()
 
     async def _unavailable(self, error: Exception) -> Exception:
         """What a caller is told of an error that says nothing of its statement."""
@@ -260,14 +283,6 @@ class Database:
             await self._pool.expire_connections()
         log.warning("store.unavailable", error=type(error).__name__, reason=str(error))
         return StoreUnavailable(f"{type(error).__name__}: {error}")
-
-
-async def _undo(connection: Connection) -> None:
-    if not connection.is_closed() and connection.is_in_transaction():
-        try:
-            await connection.execute("ROLLBACK")
-        except _GONE:
-            connection.terminate()
 
 
 async def _keep_as_it_is(connection: object) -> None:

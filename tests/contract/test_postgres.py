@@ -1,0 +1,503 @@
+"""What only a store for many processes can get wrong: two of them at work at once, and connections that are lost."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from itertools import count, pairwise
+from typing import Any
+
+import asyncpg
+import pytest
+
+from campana.domain.campaign import UncertainPolicy
+from campana.domain.contact import Admitted, MediumState, ReplaceMedium
+from campana.domain.delivery import Medium, Status
+from campana.domain.message import IncomingMessage
+from campana.domain.outcome import Change, DeliveryCode, Receipt, ReceiptState
+from campana.storage.postgres import PostgresStore
+from campana.storage.postgres.database import Pooling
+from campana.storage.river import Cut, Judged, Lease, LeaseLost, Step
+from campana.storage.store import NewContact, StoreUnavailable
+from campana.storage.tables import NEVER
+from tests.contract import postgres_kit
+from tests.contract.conftest import NOW, World, a_campaign, guid, rules
+
+DELIVERING = Change(Status.DELIVERING, DeliveryCode.OK, True)
+SUCCESS = Change(Status.SUCCESS, DeliveryCode.OK, True)
+AGAIN = Change(Status.WAITING_FOR_RETRY, DeliveryCode.SMS_TEMPORARY, True, NOW + 1)
+DIRECT = Pooling()
+PATIENCE = 20.0
+
+
+@dataclass
+class Cluster:
+    """Several stores on one database, as processes have them, and a connection from which to meddle."""
+
+    server: postgres_kit.Server
+    database: str
+    meddler: asyncpg.Connection
+    worlds: list[World] = field(default_factory=list)
+    stores: list[PostgresStore] = field(default_factory=list)
+
+    async def open(self, pooling: Pooling = DIRECT) -> World:
+        """One more process."""
+        store = await PostgresStore.open(self.server.url(self.database), pooling=pooling)
+        self.stores.append(store)
+        if self.worlds:
+            first = self.worlds[0]
+            world = World(store, first.account, first.user, first.campaign)
+        else:
+            account = await store.accounts.add_account("acme", "UTC", "CA", NOW)
+            user = await store.accounts.add_user(account.number, "maria", "api", "hash", NOW)
+            campaign = await store.campaigns.add(account.number, user.number, a_campaign(), NOW)
+            world = World(store, account.number, user.number, campaign)
+        self.worlds.append(world)
+        return world
+
+    async def until(self, condition: str, *values: Any) -> None:
+        """Wait until the server sees something."""
+        async with asyncio.timeout(PATIENCE):
+            while not await self.meddler.fetchval(f"SELECT {condition} FROM pg_sleep(0.005)", *values):
+                pass
+
+    async def until_somebody_waits(self) -> None:
+        """Wait until a transaction of a store waits for a lock."""
+        await self.until(
+            "EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
+        )
+
+
+@pytest.fixture
+async def cluster(postgres: postgres_kit.Server, postgres_database: str) -> AsyncIterator[Cluster]:
+    meddler = await asyncpg.connect(postgres.url(postgres_database))
+    cluster = Cluster(postgres, postgres_database, meddler)
+    yield cluster
+    for store in cluster.stores:
+        await store.close()
+    await meddler.close()
+
+
+async def leased(world: World, contacts: int = 1, first: int = 1) -> Lease:
+    await world.add(contacts, first)
+    await world.plan()
+    lease = await world.claim()
+    assert lease is not None
+    return lease
+
+
+def judged(lease: Lease, change: Change, *ids: str) -> list[Judged]:
+    names = ids or ("",) * len(lease.deliveries)
+    return [
+        Judged(one.id, one.attempt, change, "main", NOW, (name,) if name else ())
+        for one, name in zip(lease.deliveries, names, strict=True)
+    ]
+
+
+def delivered(*ids: str) -> list[Receipt]:
+    return [Receipt("main", ReceiptState.DELIVERED, DeliveryCode.OK, NOW, (one,)) for one in ids]
+
+
+# --- two at once -------------------------------------------------------------------------------------------------
+
+
+async def test_no_chunk_is_claimed_twice(cluster: Cluster) -> None:
+    one, other = await cluster.open(), await cluster.open()
+    await one.add(600)
+    while await one.plan(10):
+        pass
+
+    async def claim_all(world: World, name: str) -> list[int]:
+        taken = []
+        while lease := await world.claim(owner=name):
+            taken += [delivery.id for delivery in lease.deliveries]
+        return taken
+
+    taken = await asyncio.gather(*(claim_all(world, f"w{n}") for n, world in enumerate([one, other] * 4)))
+    everything = [delivery for some in taken for delivery in some]
+    assert len(everything) == len(set(everything)) == 600
+
+
+async def test_no_delivery_is_cut_twice(cluster: Cluster) -> None:
+    one, other = await cluster.open(), await cluster.open()
+    await one.add(500)
+    cut = Cut(one.campaign.number, Medium.SMS, 7, 1, 0, NEVER)
+    plans = [world.store.river.plan([cut] * 3, NOW) for world in (one, other) for _ in range(12)]
+    sizes = [size for some in await asyncio.gather(*plans) for size in some]
+    assert sum(sizes) == 500
+    spans = await cluster.meddler.fetch("SELECT first, last FROM chunks ORDER BY first")
+    assert all(before["last"] < after["first"] for before, after in pairwise(spans))
+
+
+async def test_what_is_due_is_cut_once(cluster: Cluster) -> None:
+    one, other = await cluster.open(), await cluster.open()
+    lease = await leased(one, 200)
+    await one.store.river.release(Step(lease, judged(lease, AGAIN), (), NOW), 0)
+    plans = [world.plan(9, now=NOW + 1) for world in (one, other) for _ in range(20)]
+    assert sum(await asyncio.gather(*plans)) == 200
+
+
+async def test_contacts_get_their_numbers_in_the_order_in_which_they_can_be_seen(cluster: Cluster) -> None:
+    """Whoever sees that a campaign has so many contacts sees all of them, and none is planned past."""
+    worlds = [await cluster.open() for _ in range(3)]
+    numbers = count(1)
+
+    async def add(world: World) -> None:
+        for _ in range(60):
+            number = next(numbers)
+            phone = Admitted(Medium.SMS, f"+1{number}", f"+1{number}", None, 3)
+            await world.store.contacts.add(NewContact(world.campaign.number, guid(number), (phone,)), NOW)
+
+    async def plan(world: World, adding: asyncio.Future[Any]) -> int:
+        planned = 0
+        while not adding.done():
+            planned += await world.plan(5)
+        while size := await world.plan(5):
+            planned += size
+        return planned
+
+    adding = asyncio.gather(*(add(world) for world in worlds for _ in range(4)))
+    planned = await asyncio.gather(*(plan(world, adding) for world in worlds))
+    assert sum(planned) == 720
+    assert len(await worlds[0].lines()) == 720
+
+
+async def test_concurrent_additions_share_transactions(cluster: Cluster) -> None:
+    world = await cluster.open()
+    await asyncio.gather(
+        *(world.store.contacts.add(NewContact(world.campaign.number, guid(n), ()), NOW) for n in range(300))
+    )
+    versions = await cluster.meddler.fetchval("SELECT count(DISTINCT xmin::text) FROM contacts")
+    assert versions <= 3
+
+
+@pytest.mark.parametrize("what", ["step", "release", "split"])
+async def test_a_lease_that_somebody_else_has_is_lost(cluster: Cluster, what: str) -> None:
+    one, other = await cluster.open(), await cluster.open()
+    lease = await leased(one, 2)
+    await other.store.river.sweep(NOW + 10_001, rules(), NOW + 10_001)
+    taken = await other.claim(NOW + 10_002, owner="other")
+    assert taken is not None
+    river = one.store.river
+    step = Step(lease, judged(lease, SUCCESS), (), NOW)
+    orders: dict[str, Callable[[], Awaitable[Any]]] = {
+        "step": lambda: river.step(step),
+        "release": lambda: river.release(step, 0),
+        "split": lambda: river.split(lease, [lease.deliveries]),
+    }
+    with pytest.raises(LeaseLost):
+        await orders[what]()
+    assert await one.statuses() == [Status.SENDING] * 2
+    await other.store.river.release(Step(taken, judged(taken, SUCCESS), (), NOW), 0)
+    assert await one.statuses() == [Status.SUCCESS] * 2
+
+
+async def test_a_lapsed_lease_is_either_recorded_or_swept(cluster: Cluster) -> None:
+    """Its owner and a sweep come at the same moment: what was sent is never uncertain as well."""
+    one, other = await cluster.open(), await cluster.open()
+    leases = [await leased(one, 1, first) for first in range(1, 41)]
+    for lease in leases:
+        await one.store.river.step(Step(lease, (), [lease.deliveries[0].id], NOW))
+    releases = [one.store.river.release(Step(lease, judged(lease, SUCCESS), (), NOW), 0) for lease in leases]
+    sweeps = [other.store.river.sweep(NOW + 10_001, rules(), NOW) for _ in range(8)]
+    random.Random(1).shuffle(releases)
+    answers = await asyncio.gather(*releases, *sweeps, return_exceptions=True)
+    lost = sum(isinstance(answer, LeaseLost) for answer in answers)
+    swept = sum(len(answer) for answer in answers[len(releases) :])
+    assert [answer for answer in answers if isinstance(answer, Exception) and not isinstance(answer, LeaseLost)] == []
+    assert lost == swept
+    assert Counter(await one.statuses()) == Counter({Status.SUCCESS: 40 - swept, Status.PERMANENT_FAILURE: swept})
+
+
+async def test_segments_told_of_in_two_processes_are_both_counted(cluster: Cluster) -> None:
+    one, other = await cluster.open(), await cluster.open()
+    lease = await leased(one, 30)
+    parts = [
+        Judged(d.id, 1, DELIVERING, "main", NOW, tuple(f"{n}-{part}" for part in range(4)))
+        for n, d in enumerate(lease.deliveries)
+    ]
+    await one.store.river.release(Step(lease, parts, (), NOW), 0)
+    told = [
+        (one, other)[part % 2].store.receipts.receipts(
+            delivered(*(f"{n}-{part}" for n in sorted(range(30), reverse=part > 1))), rules(), NOW
+        )
+        for part in range(4)
+    ]
+    answers = await asyncio.gather(*told)
+    assert sum(len(answer.moved) for answer in answers) == 30
+    assert await one.statuses() == [Status.SUCCESS] * 30
+
+
+async def test_a_contact_that_is_deleted_while_it_is_handed_over_is_not_called_cancelled(cluster: Cluster) -> None:
+    """The deletion waits for the step; then it sees how far hand-over may have gone."""
+    one, other = await cluster.open(), await cluster.open()
+    lease = await leased(one, 1)
+    delivery = lease.deliveries[0].id
+    async with cluster.meddler.transaction():
+        # The step in the middle: its mark is set, and not yet to be seen.
+        await cluster.meddler.execute("UPDATE chunks SET mark = $1 WHERE id = $2", delivery, lease.chunk)
+        deletion = asyncio.create_task(other.store.contacts.delete(one.campaign.number, guid(1), NOW))
+        await cluster.until_somebody_waits()
+    assert await deletion is True
+    status = "SELECT status, attempts_left FROM deliveries WHERE id = $1"
+    assert tuple(await cluster.meddler.fetchrow(status, delivery)) == (Status.SENDING, 0)
+
+
+async def test_an_edit_beside_a_planner_is_planned(cluster: Cluster) -> None:
+    """It gives a number to a contact that had none, just while the planner passes it."""
+    one, other = await cluster.open(), await cluster.open()
+    blank = Admitted(Medium.SMS, "", None, None, 0)
+    await one.store.contacts.add_many([NewContact(one.campaign.number, guid(1), (blank,))], NOW)
+
+    def give(states: list[MediumState]) -> list[ReplaceMedium]:
+        return [ReplaceMedium(Medium.SMS, "+14165550001", "+14165550001", None, 3, restart=True)]
+
+    async with cluster.meddler.transaction():
+        # The planner in the middle: it saw nobody to call, and has moved on.
+        await cluster.meddler.execute("UPDATE lanes SET planned = 1 WHERE medium = 0")
+        edit = asyncio.create_task(other.store.contacts.edit(one.campaign.number, guid(1), give, NOW))
+        await cluster.until_somebody_waits()
+    assert await edit is True
+    assert await one.plan(now=NOW) == 1
+
+
+async def test_nothing_goes_again_of_a_campaign_that_is_deleted_meanwhile(cluster: Cluster) -> None:
+    """The deletion waits for the step that has not seen it; its sweep comes later and finds what the step left."""
+    one, other = await cluster.open(), await cluster.open()
+    lease = await leased(one, 1)
+    async with cluster.meddler.transaction():
+        await cluster.meddler.execute("SELECT FROM chunks WHERE id = $1 FOR UPDATE", lease.chunk)
+        release = asyncio.create_task(one.store.river.release(Step(lease, judged(lease, AGAIN), (), NOW), 0))
+        await cluster.until_somebody_waits()
+        deletion = asyncio.create_task(other.store.campaigns.delete(one.campaign.number, NOW))
+        await cluster.until("(SELECT count(*) FROM pg_locks WHERE NOT granted) = 2")
+    assert (await release, await deletion) == (False, True)
+    while await other.store.river.sweep_deleted():
+        pass
+    assert await one.statuses() == [Status.CANCELLED]
+
+
+async def test_messages_are_seen_in_the_order_of_their_ids(cluster: Cluster) -> None:
+    one, other = await cluster.open(), await cluster.open()
+    seen: list[int] = []
+
+    async def keep(world: World) -> None:
+        for _ in range(20):
+            await world.store.receipts.incoming(IncomingMessage("main", Medium.SMS, "+1", "+2", "Yes", NOW))
+
+    async def read(keeping: asyncio.Future[Any]) -> None:
+        while True:
+            was_done = keeping.done()
+            new = [one.id for one in await other.store.receipts.messages(seen[-1] if seen else 0)]
+            seen.extend(new)
+            if was_done and not new:
+                return
+
+    keeping = asyncio.gather(*(keep(world) for world in (one, other) for _ in range(3)))
+    await read(keeping)
+    assert len(seen) == 120
+
+
+async def test_everything_at_once_ends_and_adds_up(cluster: Cluster) -> None:
+    """Workers, receipts, edits, deletions, sweeps and planners of two processes: no deadlock, nothing lost."""
+    worlds = [await cluster.open(), await cluster.open()]
+    total, chance = 900, random.Random(7)
+    await worlds[0].add(total)
+    handed_over: asyncio.Queue[str] = asyncio.Queue()
+    working = True
+
+    async def work(world: World, name: str) -> None:
+        river = world.store.river
+        while (lease := await world.claim(owner=name)) or await world.plan(25):
+            if lease is None:
+                continue
+            ids = [one.id for one in lease.deliveries]
+            gone = await river.step(Step(lease, (), ids, NOW))
+            sent = [Judged(i, 1, DELIVERING, "main", NOW, (f"c{i}",)) for i in ids if i not in gone]
+            await river.release(Step(lease, sent, (), NOW), 0)
+            for one in sent:
+                handed_over.put_nowait(one.carrier_ids[0])
+
+    async def tell(world: World) -> None:
+        while working or not handed_over.empty():
+            batch = [handed_over.get_nowait() for _ in range(min(40, handed_over.qsize()))]
+            chance.shuffle(batch)
+            await world.store.receipts.receipts(delivered(*batch), rules(), NOW)
+            await world.store.receipts.settle_early(rules(), NOW)
+
+    async def meddle(world: World) -> None:
+        same = a_campaign(name="Another name")
+        while working:
+            await world.store.contacts.delete(world.campaign.number, guid(chance.randint(1, total)), NOW)
+            await world.store.campaigns.replace(world.campaign.number, same, NOW)
+            await world.store.river.gate(world.campaign.number, Medium.SMS, 0, NEVER)
+            await world.store.river.sweep(NOW - 1, rules(UncertainPolicy.RESEND), NOW)
+
+    others = asyncio.gather(*(task(world) for world in worlds for task in (tell, meddle)))
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.gather(*(work(world, f"{n}-{k}") for n, world in enumerate(worlds) for k in range(3)))
+        working = False
+        await others
+    found = Counter(row[0] for row in await cluster.meddler.fetch("SELECT status FROM deliveries"))
+    assert set(found) <= {Status.SUCCESS, Status.CANCELLED}
+    assert sum(found.values()) == total
+    attempts = await cluster.meddler.fetchval("SELECT count(*) FROM attempts")
+    left = await cluster.meddler.fetchval("SELECT (SELECT count(*) FROM handovers) + (SELECT count(*) FROM chunks)")
+    assert (attempts, left) == (found[Status.SUCCESS], 0)
+
+
+# --- lost connections --------------------------------------------------------------------------------------------
+
+
+async def end_backends(cluster: Cluster) -> None:
+    """Cut every connection but the meddler's."""
+    ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()"
+    await cluster.meddler.execute(ended, cluster.database)
+
+
+async def test_a_connection_that_dies_in_a_transaction_undoes_it_whole(cluster: Cluster) -> None:
+    world = await cluster.open()
+    await world.add(2)
+    async with cluster.meddler.transaction():
+        await cluster.meddler.execute("SELECT FROM lanes FOR UPDATE")
+        plan = asyncio.create_task(world.plan())
+        await cluster.until_somebody_waits()
+        await end_backends(cluster)
+        with pytest.raises(StoreUnavailable):
+            await plan
+    assert await world.store.river.oldest_due(NOW) == {}
+    assert await world.plan() == 2
+
+
+async def test_connections_that_died_idle_are_replaced_unseen(cluster: Cluster) -> None:
+    world = await cluster.open()
+    await asyncio.gather(*(world.store.river.lanes() for _ in range(8)))
+    for use in (lambda: world.add(1), world.lines, world.plan, world.claim):
+        await end_backends(cluster)
+        assert await use()
+
+
+async def test_additions_that_share_a_lost_transaction_are_all_told(cluster: Cluster) -> None:
+    world = await cluster.open()
+    async with cluster.meddler.transaction():
+        await cluster.meddler.execute("SELECT FROM campaigns FOR UPDATE")
+        new = [NewContact(world.campaign.number, guid(n), ()) for n in range(1, 6)]
+        adding = [asyncio.create_task(world.store.contacts.add(one, NOW)) for one in new]
+        await cluster.until_somebody_waits()
+        await end_backends(cluster)
+        answers = await asyncio.gather(*adding, return_exceptions=True)
+    assert isinstance(answers[0], StoreUnavailable)
+    told = [answer is None for answer in answers]
+    assert [line[0] for line in await world.lines()] == [one.guid for one, was in zip(new, told, strict=True) if was]
+
+
+async def test_no_more_connections_than_the_budget(cluster: Cluster) -> None:
+    world = await cluster.open(Pooling(connections=3))
+    await asyncio.gather(*(world.store.river.lanes() for _ in range(50)))
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()"
+    assert await cluster.meddler.fetchval(others, cluster.database) == 3
+
+
+@pytest.mark.parametrize("url", ["postgresql://campana@127.0.0.1:1/none", "postgresql://campana@127.0.0.1:{port}/none"])
+async def test_a_server_or_database_that_is_not_there(postgres: postgres_kit.Server, url: str) -> None:
+    with pytest.raises(StoreUnavailable):
+        await PostgresStore.open(url.format(port=postgres.port))
+
+
+async def test_of_several_hosts_the_one_that_can_be_written_to_is_taken(cluster: Cluster) -> None:
+    await cluster.open()
+    port = cluster.server.port
+    url = f"postgresql://campana@127.0.0.1:1,127.0.0.1:{port}/{cluster.database}?target_session_attrs=read-write"
+    store = await PostgresStore.open(url)
+    assert [one.id for one in await store.accounts.list_accounts()] == ["acme"]
+    await store.close()
+
+
+async def test_a_primary_that_became_read_only_is_unavailable_until_it_is_not(cluster: Cluster) -> None:
+    world = await cluster.open()
+    await cluster.meddler.execute(f"ALTER DATABASE {cluster.database} SET default_transaction_read_only = on")
+    await end_backends(cluster)
+    with pytest.raises(StoreUnavailable):
+        await world.add(1)
+    await cluster.meddler.execute(f"ALTER DATABASE {cluster.database} RESET default_transaction_read_only")
+    assert await world.add(1)
+
+
+async def test_a_transaction_that_waits_too_long_is_undone_and_said_to_be(cluster: Cluster) -> None:
+    world = await cluster.open()
+    await world.add(1)
+    await cluster.meddler.execute(f"ALTER DATABASE {cluster.database} SET statement_timeout = '50ms'")
+    pooled = await cluster.open(Pooling(pooler=True))
+    async with cluster.meddler.transaction():
+        await cluster.meddler.execute("SELECT FROM lanes FOR UPDATE")
+        plan = asyncio.create_task(pooled.plan())
+        await cluster.until_somebody_waits()
+        await cluster.meddler.execute(
+            "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = $1",
+            cluster.database,
+        )
+        with pytest.raises(StoreUnavailable):
+            await plan
+    assert await pooled.plan() == 1
+
+
+# --- what PostgreSQL cannot keep, and what keeps it fast -----------------------------------------------------------
+
+
+async def test_a_nul_in_a_carriers_words_stops_nothing(cluster: Cluster) -> None:
+    world = await cluster.open()
+    lease = await leased(world, 2)
+    words = {"carrier_code": "\x00", "carrier_text": "nul \x00 here"}
+    one, other = lease.deliveries
+    sent = [
+        Judged(one.id, 1, DELIVERING, "main", NOW, ("id\x00",), **words),
+        Judged(other.id, 1, SUCCESS, "main", NOW, (), **words),
+    ]
+    await world.store.river.release(Step(lease, sent, (), NOW), 0)
+    receipts = [
+        Receipt("main", ReceiptState.DELIVERED, DeliveryCode.OK, NOW, (carrier_id,), **words)
+        for carrier_id in ("id\x00", "nobody's\x00")
+    ]
+    answer = await world.store.receipts.receipts(receipts, rules(), NOW)
+    assert (len(answer.moved), answer.unmatched) == (1, 1)
+    assert await world.statuses() == [Status.SUCCESS] * 2
+    await world.store.receipts.incoming(IncomingMessage("main", Medium.SMS, "\x00", "\x00", "\x00", NOW))
+    assert [kept.text for kept in await world.store.receipts.messages()] == ["\ufffd"]
+
+
+async def test_outcomes_touch_no_index(cluster: Cluster) -> None:
+    """A claim and an outcome rewrite a row on its page (HOT), since there is room and no index mentions a status."""
+    world = await cluster.open()
+    await world.add(2_000)
+    while await world.plan():
+        pass
+    while lease := await world.claim():
+        await world.store.river.release(Step(lease, judged(lease, SUCCESS), (), NOW), 0)
+    await world.store.close()
+    counted = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'deliveries'"
+    await cluster.until("(SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'deliveries') >= 4000")
+    updates, hot = await cluster.meddler.fetchrow(counted)
+    assert hot / updates > 0.9, (hot, updates)
+
+
+async def test_a_pooler_of_transactions_may_be_between(cluster: Cluster) -> None:
+    """Nothing is kept on a connection: no prepared statement, no setting."""
+    world = await cluster.open(Pooling(connections=1, pooler=True))
+    lease = await leased(world, 3)
+    await world.store.river.step(Step(lease, (), [lease.deliveries[0].id], NOW))
+    await world.store.river.release(Step(lease, judged(lease, DELIVERING, "a", "b", "c"), (), NOW), 0)
+    await world.store.receipts.receipts(delivered("a", "b"), rules(), NOW)
+    assert await world.statuses() == [4, 4, 3]
+    assert [row.attempt async for page in world.store.attempts.pages(world.campaign.number) for row in page] == [1] * 3
+    left: list[Any] = []
+
+    async def look(connection: Any) -> None:
+        left.append(await connection.fetchval("SELECT count(*) FROM pg_prepared_statements WHERE name <> ''"))
+        left.append(await connection.fetchval("SHOW statement_timeout"))
+
+    await world.store._database.write(look)
+    outside = await world.store._database._look(lambda connection: connection.fetchval("SHOW statement_timeout"))
+    assert (left, outside) == ([0, "30s"], "0")
