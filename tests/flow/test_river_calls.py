@@ -369,8 +369,7 @@ async def test_what_a_dead_process_had_heard_of_counts(tmp_path: Path) -> None:
         await river.until_statuses(campaign, {4: 1}, VOICE)
 
 
-async def test_calls_of_a_route_that_is_gone_are_waited_for_as_before(tmp_path: Path) -> None:
-    """Nobody knows any more that they were calls of a route that holds them itself."""
+async def test_calls_of_a_route_that_is_gone_are_settled_at_the_start_too(tmp_path: Path) -> None:
     clock = MovedClock()
     first = Trunk(clock, lasts=NEVER_ENDS, name="other")
     async with flowing(tmp_path, [], built=[first.settings(calls=4)], clock=clock) as river:
@@ -378,6 +377,5 @@ async def test_calls_of_a_route_that_is_gone_are_waited_for_as_before(tmp_path: 
         await river.fill(campaign, phones(1), VOICE)
         await river.until(lambda: _delivering(river, campaign, 1))
     async with flowing(tmp_path, [], built=[Trunk(clock).settings(calls=4)], clock=clock) as river:
-        await river.until_statuses(campaign, {3: 1}, VOICE)
-        await asyncio.sleep(0.2)
-        assert await river.statuses(campaign, VOICE) == Counter({3: 1}), "its route is not configured any more"
+        assert await river.statuses(campaign, VOICE) == Counter({6: 1})
+        assert {line.error for line in await river.lines(campaign, VOICE)} == {UNCERTAIN}

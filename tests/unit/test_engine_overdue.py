@@ -39,6 +39,12 @@ class Ledger:
         found = [one for one in self.open.values() if one.route == route and one.at < before]
         return found[:limit]
 
+    async def settle_early(self, rules: Any, now: int) -> LateAnswer:
+        return LateAnswer([])
+
+    async def purge_early(self, before: int) -> None:
+        return None
+
     async def content(self, campaign: int, revision: int, medium: Medium) -> None:
         return None
 
@@ -78,9 +84,9 @@ class AskedRoute(StandingRoute):
         return Receipt("main", self._says, DeliveryCode.OK, START, (carrier_id,))
 
 
-def handovers(count: int, route: str, at: int) -> list[Handover]:
+def handovers(count: int, route: str, at: int, medium: Medium = Medium.SMS) -> list[Handover]:
     return [
-        Handover(number, route, f"id-{number}", delivery_id(1, Medium.SMS, number), 1, at, at, "+14165550001", 1)
+        Handover(number, route, f"id-{number}", delivery_id(1, medium, number), 1, at, at, "+14165550001", 1)
         for number in range(1, count + 1)
     ]
 
@@ -115,3 +121,20 @@ async def test_what_a_route_that_is_gone_has_taken_is_given_up() -> None:
     await asyncio.wait_for(ledger.settled.wait(), 10)
     task.cancel()
     assert (len(ledger.given_up), list(ledger.open)) == (many, [999])
+
+
+async def test_at_the_start_calls_of_a_route_that_is_gone_are_given_up_and_messages_are_waited_for() -> None:
+    many = 2 * OVERDUE_AT_ONCE + 1
+    calls = handovers(many, "gone-trunk", START, Medium.VOICE)
+    messages = [replace(one, id=many + one.id) for one in handovers(OVERDUE_AT_ONCE, "gone-smsc", START)]
+    ledger = Ledger(*calls, *messages)
+    await asyncio.wait_for(asker(ledger, StandingRoute("main")).settle_dead_calls(rules), 10)
+    assert ledger.given_up == [one.id for one in calls]
+    assert list(ledger.open) == [one.id for one in messages]
+
+
+async def test_a_name_that_both_a_trunk_and_an_smsc_had_holds_nothing_up() -> None:
+    call, message = handovers(1, "gone", START, Medium.VOICE) + handovers(1, "gone", START)
+    ledger = Ledger(call, replace(message, id=2))
+    await asyncio.wait_for(asker(ledger, StandingRoute("main")).settle_dead_calls(rules), 10)
+    assert (ledger.given_up, list(ledger.open)) == ([1], [2])

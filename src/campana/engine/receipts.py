@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import structlog
 
 from campana.bus.contract import Bus, Hint, News
+from campana.domain.delivery import Medium
 from campana.domain.message import IncomingMessage
 from campana.domain.moment import DAY, SECOND, Clock
 from campana.domain.outcome import Receipt, ReceiptState
@@ -149,7 +150,10 @@ class Asker:
         gone: list[str] | None = None
         while True:
             try:
-                gone = await self._gone() if gone is None else gone
+                if gone is None:
+                    gone = await self._gone()
+                    if gone:
+                        log.warning("receipts.routes_gone", routes=gone)
                 for name in gone:
                     await self._give_up(name, rules, self._clock() - GONE_KEPT_MS)
             except StoreUnavailable as error:
@@ -194,19 +198,28 @@ class Asker:
         await self._mailroom.settle()
         for route in self._ways.lines:
             await self._give_up(route, rules, NEVER)
+        for route in await self._gone():
+            await self._give_up_calls(route, rules)
 
     async def _gone(self) -> list[str]:
         """Routes of which receipts are waited for though they are not configured any more."""
-        gone = [name for name in await self._news.routes() if self._ways.named(name) is None]
-        if gone:
-            log.warning("receipts.routes_gone", routes=gone)
-        return gone
+        return [name for name in await self._news.routes() if self._ways.named(name) is None]
 
     async def _give_up(self, route: str, rules: Rules, before: int) -> None:
         """Nobody can be asked about the messages that a route took before that instant."""
         now = self._clock()
         while overdue := await self._news.overdue(route, before, OVERDUE_AT_ONCE):
             await asyncio.gather(*(self._miss(one, rules, now) for one in overdue))
+
+    async def _give_up_calls(self, route: str, rules: Rules) -> None:
+        """Of a route that is not configured any more: what it had is known by the medium alone."""
+        now = self._clock()
+        while overdue := await self._news.overdue(route, NEVER, OVERDUE_AT_ONCE):
+            calls = [one for one in overdue if medium_of(one.delivery) is Medium.VOICE]
+            await asyncio.gather(*(self._miss(one, rules, now) for one in calls))
+            if len(calls) < len(overdue):
+                # The name was another medium's as well: what is left of both is waited for as long.
+                return
 
     async def _miss(self, handover: Handover, rules: Rules, now: int) -> None:
         self._mailroom.tell(await self._news.missing(handover, rules, now))
