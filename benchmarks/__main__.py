@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import add_contact, calls, email, kannel, latency, setups, sms, speech, store, stream
+from benchmarks import add_contact, beside, calls, email, kannel, latency, setups, sms, speech, store, stream
 from benchmarks.processes import SCRATCH
 from benchmarks.report import Finding, Scale
 
@@ -28,6 +28,7 @@ BENCHMARKS: dict[str, Callable[[Scale], Iterator[Finding]]] = {
     "latency": latency.run,
     "calls": calls.run,
     "setups": setups.run,
+    "beside": beside.run,
     "speech": speech.run,
 }
 

@@ -38,6 +38,8 @@ HTML = f"<html><body><h1>Hello</h1>{SENTENCE * 9}</body></html>"
 """About 1 kB."""
 LOOK_SECONDS = 0.02
 """How often the end is looked for; no more often, since looking costs."""
+_OUTCOMES = "campana_outcomes_total"
+_OPEN = "campana_chunks_open"
 
 
 def cpu() -> float:
@@ -84,18 +86,28 @@ async def _succeeded(store: SqliteStore, campaign: int, medium: Medium) -> int:
     return sum([line[place] == Status.SUCCESS async for page in store.contacts.pages(campaign, "") for line in page])
 
 
-async def _until_idle(metrics: Metrics, outcomes: int) -> None:
+async def until_idle(metrics: Metrics, count: int) -> None:
     """Wait until so many outcomes are counted and every lease has ended: from then on all of it is on disk."""
-    # Of the two alone, since each look at all metrics would cost as much as sending dozens of messages.
-    watched = metrics.registry.restricted_registry(("campana_outcomes_total", "campana_chunks_open"))
     while True:
-        values = Counter[str]()
-        for family in watched.collect():
-            for sample in family.samples:
-                values[sample.name] += int(sample.value)
-        if values["campana_outcomes_total"] >= outcomes and not values["campana_chunks_open"]:
+        values = _watched(metrics)
+        if values[_OUTCOMES] >= count and not values[_OPEN]:
             return
         await asyncio.sleep(LOOK_SECONDS)
+
+
+def outcomes(metrics: Metrics) -> int:
+    """Outcomes that were counted so far."""
+    return _watched(metrics)[_OUTCOMES]
+
+
+def _watched(metrics: Metrics) -> Counter[str]:
+    # Of the two alone, since each look at all metrics would cost as much as sending dozens of messages.
+    watched = metrics.registry.restricted_registry((_OUTCOMES, _OPEN))
+    values = Counter[str]()
+    for family in watched.collect():
+        for sample in family.samples:
+            values[sample.name] += int(sample.value)
+    return values
 
 
 async def drain(path: Path, count: int, route: dict[str, Any]) -> dict[str, float]:
@@ -116,7 +128,7 @@ async def drain(path: Path, count: int, route: dict[str, Any]) -> dict[str, floa
     gc.set_threshold(20_000, 20, 50)
     began, used = time.perf_counter(), cpu()
     await engine.start()
-    await _until_idle(metrics, count * (2 if route.get("receipts") else 1))
+    await until_idle(metrics, count * (2 if route.get("receipts") else 1))
     drained = {"seconds": time.perf_counter() - began, "cpu": cpu() - used}
     succeeded = await _succeeded(store, campaign, medium)
     if succeeded != count:

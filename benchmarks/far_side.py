@@ -96,7 +96,7 @@ def main() -> None:
     print(telephones.port, echo.socket.getsockname()[1], flush=True)
     heard = listen(echo, telephones.wait)
     found: dict[str, Any] = {name.decode().lower(): seen for name, seen in telephones.seen.items()}
-    if len(heard.marks) > 1:
+    if len(heard.marks) > 1 and telephones.seen[b"INVITE"]:
         found |= judge(heard.headers, heard.times, (heard.marks[0], heard.marks[1]))
     print(json.dumps(found | {"again": telephones.again, "refused": echo.refused}), flush=True)
 

@@ -119,6 +119,12 @@ def cpu_of(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
+def machine_cpu() -> float:
+    """Seconds of CPU that all programs of this machine have used so far, and the kernel for them (proc(5), stat)."""
+    user, nice, system, _, _, irq, softirq = map(int, Path("/proc/stat").read_text().split(maxsplit=8)[1:8])
+    return (user + nice + system + irq + softirq) / _TICKS
+
+
 @contextmanager
 def running(arguments: Sequence[str], **options: Any) -> Iterator[Process]:
     """A process for as long as the block lasts."""
