@@ -81,33 +81,36 @@ def run(options: DemoOptions, screen: Screen | None = None) -> bool:
     """
     screen = screen or Screen()
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_run(options, screen))
+        # The folder goes last: threads of the loop may still write into it when all else is cancelled.
+        with (
+            _folder(options.data_dir) as folder,
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            return runner.run(_run(folder, options, screen))
     except KeyboardInterrupt:
         return False
     finally:
         screen.close()
 
 
-async def _run(options: DemoOptions, screen: Screen) -> bool:
-    with _folder(options.data_dir) as folder:
-        office = Office(HOST, _free_port())
-        smsc = SmscSimulator(HOST, on_message=screen.sms, receipt_delay=CARRIER_DELAY)
-        mail = MailSimulator(HOST, on_message=screen.mail, bounce_to=office, bounce_delay=CARRIER_DELAY)
-        sip = SipSimulator(HOST, on_moment=screen.call, ring=CARRIER_DELAY, greeting=1.0, folder=folder / HEARD)
-        async with smsc, mail, sip:
-            port = _port(options.port)
-            settings = demo_settings(folder, port, (smsc.port, mail.port, sip.port), office)
-            credentials = await _admit(settings)
-            _introduce(screen, settings, options)
-            return await _serve(settings, credentials, options, screen)
+async def _run(folder: Path, options: DemoOptions, screen: Screen) -> bool:
+    office = Office(HOST, _free_port())
+    smsc = SmscSimulator(HOST, on_message=screen.sms, receipt_delay=CARRIER_DELAY)
+    mail = MailSimulator(HOST, on_message=screen.mail, bounce_to=office, bounce_delay=CARRIER_DELAY)
+    sip = SipSimulator(HOST, on_moment=screen.call, ring=CARRIER_DELAY, greeting=1.0, folder=folder / HEARD)
+    async with smsc, mail, sip:
+        port = _port(options.port)
+        settings = demo_settings(folder, port, (smsc.port, mail.port, sip.port), office)
+        credentials = await _admit(settings)
+        _introduce(screen, settings, options)
+        return await _serve(settings, credentials, options, screen)
 
 
 def demo_settings(folder: Path, port: int, carriers: tuple[int, int, int], office: Office) -> Settings:
     """The settings of a Campana that speaks to the sandbox. `carriers`: the ports of SMSC, mail server, SIP carrier."""
     smsc, mail, sip = carriers
     return Settings(
-        server=ServerSettings(host=HOST, port=port, data_dir=folder, shutdown_seconds=5),
+        server=ServerSettings(host=HOST, port=port, data_dir=folder, shutdown_seconds=10),
         # Seconds where a configuration has minutes, which nobody wants to wait for here.
         delivery=DeliverySettings().model_copy(update={"retry_minutes": (RETRY_MINUTES,)}),
         bounces=BounceSettings(listen=f"{office.host}:{office.port}", protocol=office.protocol),
