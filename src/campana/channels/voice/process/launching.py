@@ -75,6 +75,8 @@ async def launch(hear: Callable[[ToMain], None]) -> MediaLink:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 pass_fds=(descriptor,),
+                # A terminal's Ctrl-C goes to all of its foreground: this one is told by us when and how to end.
+                start_new_session=True,
             )
         await loop.create_unix_connection(lambda: pipe, sock=ours)
     except BaseException:
