@@ -85,10 +85,11 @@ def names(requirements: Iterable[str]) -> set[str]:
 
 RUNTIME = names(project()["project"]["dependencies"])
 DEMO = names(project()["project"]["optional-dependencies"]["demo"])
+POSTGRES = names(project()["project"]["optional-dependencies"]["postgres"])
 DEVELOPING = names(project()["dependency-groups"]["dev"])
 
 
-@pytest.mark.parametrize("name", sorted(closure(RUNTIME | DEMO)))
+@pytest.mark.parametrize("name", sorted(closure(RUNTIME | DEMO | POSTGRES)))
 def test_what_runs_with_campana_is_permissive(name: str) -> None:
     found = licences(name)
     assert found <= PERMISSIVE or found == {EXCEPTIONS.get(name)}, found
@@ -98,15 +99,16 @@ def test_every_dependency_is_locked_with_hashes() -> None:
     lock = (ROOT / "requirements" / "lock.txt").read_text(encoding="utf-8")
     blocks = re.split(r"\n(?=\S)", lock.strip())
     locked = {canonicalize_name(re.split(r"[=\s]", block)[0]): block for block in blocks if block[0] != "#"}
-    assert locked.keys() >= RUNTIME | DEMO | DEVELOPING
-    assert locked.keys() >= closure(RUNTIME | DEMO)
+    assert locked.keys() >= RUNTIME | DEMO | POSTGRES | DEVELOPING
+    assert locked.keys() >= closure(RUNTIME | DEMO | POSTGRES)
     assert all("==" in block and "--hash=sha256:" in block for block in locked.values())
 
 
 def test_every_locked_version_satisfies_what_is_asked_for() -> None:
     lock = (ROOT / "requirements" / "lock.txt").read_text(encoding="utf-8")
     versions = {canonicalize_name(name): version for name, version in re.findall(r"^([\w.-]+)==([^\s;]+)", lock, re.M)}
-    asked = [*project()["project"]["dependencies"], *project()["project"]["optional-dependencies"]["demo"]]
+    extras = project()["project"]["optional-dependencies"].values()
+    asked = [*project()["project"]["dependencies"], *(line for extra in extras for line in extra)]
     for requirement in map(Requirement, [*asked, *project()["dependency-groups"]["dev"]]):
         assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)]), requirement
 
@@ -116,6 +118,7 @@ def test_every_locked_version_satisfies_what_is_asked_for() -> None:
     [
         ("What runs with Campana", RUNTIME),
         ("What only the demo needs", DEMO),
+        ("What only PostgreSQL needs", POSTGRES),
         ("What only developing needs", DEVELOPING),
     ],
 )
