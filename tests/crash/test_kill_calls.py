@@ -7,6 +7,7 @@ to have the same moments chosen.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import signal
 import time
@@ -99,6 +100,43 @@ async def test_killed_while_calls_ring_and_speak(tmp_path: Path) -> None:
     assert stand[4, 0] >= count - kills * (LINES + LEASES)
     assert set(sms.values()) == {1}
     assert {(one.status, one.error) for one in told["sms"].values()} <= {(4, 0), UNCERTAIN}
+
+
+def media_process(server: int) -> int:
+    """The process in which a server's calls live, by its parent's process id."""
+    children = [pid for task in Path(f"/proc/{server}/task").glob("*/children") for pid in task.read_text().split()]
+    (found,) = [
+        pid for pid in children if b"campana.channels.voice.process" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    return int(found)
+
+
+async def test_a_killed_media_process_costs_its_own_calls_and_nothing_else(tmp_path: Path) -> None:
+    """Its calls are uncertain, another one places the rest, and whoever sends SMS and email notices nothing."""
+    count, lines = 90, 30
+    async with town(tmp_path, rate=20, calls=lines) as here:
+        exchange = await loaded(here, count)
+        await until(lambda: exchange.size() >= 30 and min(exchange.up()) >= 3)
+        assert here.server.process is not None
+        before = media_process(here.server.process.pid)
+        os.kill(before, signal.SIGKILL)
+        ringing, listening = exchange.up()
+        print(f"killed while {ringing} rang and {listening} listened; {here.arrived()} messages had arrived")
+        assert here.arrived() < 2 * count, "they were under way"
+        told = await settled(here)
+        assert here.server.process.returncode is None
+        assert media_process(here.server.process.pid) != before
+        placed, heard = exchange.taken(), exchange.heard_ms()
+        sms, email = here.smsc.taken(), here.mail.taken()
+    stand = Counter((one.status, one.error) for one in told["voice"].values())
+    assert set(placed.values()) == {1}, "somebody was called twice"
+    assert set(stand) == {(4, 0), UNCERTAIN}
+    assert 6 <= stand[UNCERTAIN] <= lines + LEASES
+    text_ms = SHARE_HEARD * max(heard.values())
+    delivered = [one.destination for one in told["voice"].values() if one.status == 4]
+    assert min(heard[number] for number in delivered) >= text_ms
+    assert {(one.status, one.error) for medium in ("sms", "email") for one in told[medium].values()} == {(4, 0)}
+    assert set(sms.values()) == set(email.values()) == {1}
 
 
 async def test_a_graceful_stop_tells_how_every_call_ended(tmp_path: Path) -> None:

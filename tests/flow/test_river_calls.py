@@ -258,6 +258,29 @@ async def test_an_attempt_that_falls_due_outside_the_window_waits_for_the_next(t
         assert datetime.fromtimestamp(trunk.placed[1].at / 1_000, UTC).hour == 11
 
 
+async def test_no_call_begins_after_the_window_closes_and_one_that_began_goes_on(tmp_path: Path) -> None:
+    """Also of those that wait for a line just then."""
+    clock = MovedClock()
+    clock.forward(_until_noon(clock()))
+    trunk = Trunk(clock, lasts=NEVER_ENDS)
+    async with flowing(tmp_path, [], built=[trunk.settings(calls=1)], clock=clock) as river:
+        hours = {"active_from_time": datetime(1, 1, 1, 11), "active_to_time": datetime(1, 1, 1, 13)}
+        campaign = await river.add(voice_campaign(**hours))
+        number = await river.number(campaign)
+        await river.fill(campaign, phones(3), VOICE)
+        await trunk.until(lambda: len(trunk.placed) == 1)
+        await river.until(lambda: _delivering(river, campaign, 1))
+        await river.move_clock(60 * MINUTE, number)
+        await river.until_statuses(campaign, {3: 1, 1: 2}, VOICE)
+        await trunk.end(trunk.placed[0].id, OK)
+        await river.until_statuses(campaign, {4: 1, 1: 2}, VOICE)
+        await asyncio.sleep(0.2)
+        assert len(trunk.placed) == 1
+        await river.move_clock(22 * 60 * MINUTE, number)
+        await trunk.until(lambda: len(trunk.placed) == 2)
+        assert datetime.fromtimestamp(trunk.placed[1].at / 1_000, UTC).hour == 11
+
+
 def _until_noon(now: int) -> int:
     noon = datetime.fromtimestamp(now / 1_000, UTC).replace(hour=12, minute=0, second=0, microsecond=0)
     return int(noon.timestamp() * 1_000) - now
