@@ -174,6 +174,17 @@ async def test_concurrent_additions_share_transactions(cluster: Cluster) -> None
     assert versions <= 3
 
 
+async def test_one_addition_at_fault_fails_alone(cluster: Cluster) -> None:
+    world = await cluster.open()
+    new = [
+        NewContact(world.campaign.number, guid(n), (Admitted(Medium.SMS, "+1", "+1", text, 1),))
+        for n, text in enumerate(["fine", "nul \x00 here", "fine as well"])
+    ]
+    answers = await asyncio.gather(*(world.store.contacts.add(one, NOW) for one in new), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [type(None), asyncpg.CharacterNotInRepertoireError, type(None)]
+    assert [line[2] for line in await world.lines()] == ["fine", "fine as well"]
+
+
 @pytest.mark.parametrize("what", ["step", "release", "split"])
 async def test_a_lease_that_somebody_else_has_is_lost(cluster: Cluster, what: str) -> None:
     one, other = await cluster.open(), await cluster.open()
@@ -341,6 +352,9 @@ async def test_everything_at_once_ends_and_adds_up(cluster: Cluster) -> None:
         await asyncio.gather(*(work(world, f"{n}-{k}") for n, world in enumerate(worlds) for k in range(3)))
         working = False
         await others
+        # What a worker passed over since somebody had it just then.
+        await work(worlds[0], "last")
+        await tell(worlds[0])
     found = Counter(row[0] for row in await cluster.meddler.fetch("SELECT status FROM deliveries"))
     assert set(found) <= {Status.SUCCESS, Status.CANCELLED}
     assert sum(found.values()) == total

@@ -18,7 +18,7 @@ from campana.storage.postgres.database import Collision, Connection, Database, f
 from campana.storage.postgres.gathering import Gathering
 from campana.storage.postgres.recording import list_due
 from campana.storage.queries import contacts as queries
-from campana.storage.store import ContactLine, NewContact
+from campana.storage.store import ContactLine, NewContact, StoreUnavailable
 from campana.storage.tables import CONTACT_BITS, contact_id, contacts, deliveries, delivery_id, lanes, number_of
 
 FIRST_PAGE = 20
@@ -146,6 +146,17 @@ class PostgresContacts:
         return await self._database.read(lambda connection: connection.fetch(statement, *values))
 
     async def _add_together(self, items: Sequence[Addition]) -> list[Exception | None]:
+        try:
+            return await self._add_at_once(items)
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            if len(items) == 1:
+                return [error]
+            # One of them is at fault; the others are not to suffer for it.
+            return [answer for item in items for answer in await self._add_together([item])]
+
+    async def _add_at_once(self, items: Sequence[Addition]) -> list[Exception | None]:
         at = max(item.at for item in items)
         new = [item.contact for item in items]
         return await self._database.write(lambda connection: add_all(connection, new, at))
