@@ -135,8 +135,10 @@ class Scene:
         assert self.invitation is not None
         return make_answer(parse_offer(self.invitation.offer(self.targets_found[0])), theirs)[0]
 
-    def ended(self, by=HungUpBy.NETWORK, status=None, reason="", q850=None, problem=None) -> None:
-        self.call.ended(LegEnded(by, status, reason, q850, problem))
+    def ended(
+        self, by=HungUpBy.NETWORK, status=None, reason="", q850=None, problem=None, may_have_arrived=False
+    ) -> None:
+        self.call.ended(LegEnded(by, status, reason, q850, problem, may_have_arrived))
 
     def end(self) -> Ended:
         """The one end that was told, as the last."""
@@ -202,23 +204,16 @@ async def test_what_the_trunk_never_took_is_no_attempt(ended, told) -> None:
     assert scene.over == [scene.call]
 
 
-async def test_an_invite_behind_which_the_connection_broke_may_have_arrived() -> None:
-    scene = Scene()
-    scene.targets_found = [Target(Transport.TCP, "127.0.0.1", 5060, "127.0.0.1")]
-    await scene.dialled()
-    scene.ended(problem=Problem.TRANSPORT)
-    assert scene.told[0] == Settled(7, S.ACCEPTED)
-    assert scene.end().unanswered is C.VOICE_UNREACHABLE
-
-
-async def test_after_a_connection_no_icmp_of_a_further_host_says_that_nobody_was_reached() -> None:
+@pytest.mark.parametrize(
+    ("problem", "code"),
+    [(Problem.TRANSPORT, C.VOICE_UNREACHABLE), (Problem.WITHDRAWN, None), (Problem.AUTHENTICATION, None)],
+)
+async def test_an_invite_that_may_have_arrived_is_an_attempt_whatever_a_further_host_said(problem, code) -> None:
     scene = Scene()
     await scene.dialled()
-    assert scene.invitation is not None
-    scene.invitation.offer(Target(Transport.TCP, "127.0.0.1", 5062, "127.0.0.1"))
-    scene.invitation.offer(scene.targets_found[0])
-    scene.ended(problem=Problem.TRANSPORT)
+    scene.ended(problem=problem, may_have_arrived=True)
     assert scene.told[0] == Settled(7, S.ACCEPTED)
+    assert code in (None, scene.end().unanswered)
 
 
 async def test_a_connection_that_was_never_made_reached_nobody() -> None:

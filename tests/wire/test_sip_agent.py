@@ -158,7 +158,7 @@ async def test_an_invite_that_nobody_answers_ends_with_timer_b() -> None:
     async with open_trunk() as trunk, house(trunk, timers=QUICK) as home:
         ear = Ear()
         home.dial(ear)
-        assert await ear.end() == LegEnded(HungUpBy.NETWORK, None, "no answer in time", None, Problem.TIMEOUT)
+        assert await ear.end() == LegEnded(HungUpBy.NETWORK, None, "no answer in time", None, Problem.TIMEOUT, True)
         assert ear.at[-1] - ear.at[0] == trunk.near(0.64, 0.05)
         assert len(trunk.times("INVITE")) == 7
         assert trunk.times("CANCEL") == []

@@ -24,6 +24,7 @@ from tests.wire.sip_kit import (
     answered,
     dead_port,
     house,
+    open_stream_trunk,
     open_trunk,
 )
 
@@ -280,6 +281,31 @@ async def test_a_call_is_not_sent_to_a_further_host_without_leave() -> None:
         full.say(await full.hear("INVITE"), 503)
         assert (await ear.end()).problem is Problem.WITHDRAWN
         assert trunk.log == []
+
+
+async def test_what_left_over_a_connection_that_broke_may_have_arrived_though_it_may_go_no_further() -> None:
+    async with open_stream_trunk() as broken, open_trunk() as trunk, house(broken, trunk) as home:
+        home.permits = [True, False]
+        ear = Ear()
+        home.dial(ear)
+        await broken.hear("INVITE")
+        broken.writers[0].transport.abort()
+        ended = await ear.end()
+        assert (ended.problem, ended.may_have_arrived) == (Problem.WITHDRAWN, True)
+        assert trunk.log == []
+
+
+async def test_a_defect_after_the_invite_left_does_not_say_that_it_never_did() -> None:
+    class Broken(Ear):
+        def sent(self) -> None:
+            raise RuntimeError("a defect above")
+
+    async with open_trunk() as trunk, house(trunk) as home:
+        ear = Broken()
+        home.dial(ear)
+        assert (await ear.end()).may_have_arrived
+        trunk.say(await trunk.hear("INVITE"), 180)
+        await trunk.hear("CANCEL")
 
 
 async def test_without_leave_nothing_is_sent_at_all() -> None:

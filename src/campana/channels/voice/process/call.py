@@ -36,7 +36,6 @@ from campana.channels.voice.sip.sdp import (
     make_offer,
     parse_answer,
 )
-from campana.channels.voice.sip.uri import Transport
 from campana.domain.call import CallReport, HungUpBy
 from campana.domain.outcome import DeliveryCode
 
@@ -90,7 +89,6 @@ class Call:
         """Epoch milliseconds; what follows it is counted by a clock that nobody sets."""
         self._began = self._rang = self._answered = 0.0
         self._no_common_media = False
-        self._by_datagrams = True
 
     # --- before it leaves ----------------------------------------------------------------------------------------
 
@@ -134,7 +132,6 @@ class Call:
                 before.close()
             self._stream.on_digit = lambda key, ms: self._key(key, "rtp")
             self._local = LocalMedia(*self._stream.local, settings.codecs, settings.dtmf_payload, secrets.randbits(62))
-        self._by_datagrams = self._by_datagrams and towards.transport is Transport.UDP
         return make_offer(self._local)
 
     def _invitation(self) -> Invitation:
@@ -284,10 +281,7 @@ class Call:
 
     def _how_it_never_left(self, ended: LegEnded) -> Settling | None:
         """Why nobody can have been reached; None where the trunk had it, or may have had it."""
-        if self._is_settled:
-            return None
-        if ended.problem is Problem.TRANSPORT and self._began and not self._by_datagrams:
-            # The connection broke behind the INVITE: it may have arrived. Of a datagram, ICMP says that it has not.
+        if self._is_settled or ended.may_have_arrived:
             return None
         if ended.problem in _UNTAKEN:
             return _UNTAKEN[ended.problem]

@@ -81,6 +81,8 @@ class LegEnded:
     """Cause value (ITU-T Q.850), where a Reason header told one (RFC 3326)."""
     problem: Problem | None
     """Why, where the final response does not say it."""
+    may_have_arrived: bool = False
+    """An INVITE left whose end is not known: whatever decided the call, somebody may have been reached by it."""
 
 
 class LegEvents(Protocol):

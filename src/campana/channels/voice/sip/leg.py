@@ -62,6 +62,7 @@ class OutgoingLeg:
         self._gave_up = False
         self._why: Problem | None = None
         """Why we gave it up, where we did."""
+        self._may_have_arrived = False
         self._is_over = False
 
     def start(self) -> None:
@@ -123,14 +124,19 @@ class OutgoingLeg:
         self._turn = self._loop.create_future()
         self._attempt = attempt = Attempt(self._stack, request, flow, self._credentials, self)
         attempt.start()
-        now = self._loop.time()
-        if self._deadline is None:
-            self._deadline = self._loop.call_at(now + self._dial_seconds, self._dial_timed_out)
-            self._events.sent()
-        if has_next:
-            self._patience = self._loop.call_at(now + self._stack.timers.host, self._lose_patience)
         try:
+            now = self._loop.time()
+            if self._deadline is None:
+                self._deadline = self._loop.call_at(now + self._dial_seconds, self._dial_timed_out)
+                self._events.sent()
+            if has_next:
+                self._patience = self._loop.call_at(now + self._stack.timers.host, self._lose_patience)
             return await self._turn
+        except BaseException:
+            # The INVITE is on its way all the same, whatever went wrong here.
+            self._may_have_arrived = True
+            attempt.abandon()
+            raise
         finally:
             self._attempt = None
             self._stop_waiting()
@@ -163,7 +169,8 @@ class OutgoingLeg:
                 problem = Problem.WITHDRAWN
         elif status in PERSON or (rang and status == 480):
             by = HungUpBy.CALLEE
-        self._end(LegEnded(by, status, reason, told.cause if told is not None else None, problem))
+        cause = told.cause if told is not None else None
+        self._end(LegEnded(by, status, reason, cause, problem, self._may_have_arrived))
 
     # --- giving up -----------------------------------------------------------------------------------------------
 
@@ -172,6 +179,7 @@ class OutgoingLeg:
         attempt = self._attempt
         if attempt is not None and not attempt.was_heard and not self._gave_up:
             self._stack.locator.failed(attempt.flow.target)
+            self._may_have_arrived = True
             attempt.abandon()
             self._decide(Verdict(problem=Problem.TIMEOUT, words="the host gave no response"))
 
@@ -237,6 +245,8 @@ class OutgoingLeg:
         """Nothing came in time, or the way broke."""
         self._stack.locator.failed(attempt.flow.target)
         problem = Problem.TIMEOUT if isinstance(error, TimeoutError) else Problem.TRANSPORT
+        # Of a datagram, ICMP says that it has not arrived; of a connection that broke behind an INVITE, nothing does.
+        self._may_have_arrived |= problem is Problem.TIMEOUT or attempt.flow.is_reliable
         # A host that was heard of may have rung somebody: nobody else is asked then.
         self._decide(Verdict(problem=problem, words=_words(error), rang=attempt.was_heard))
 
