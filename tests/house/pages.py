@@ -147,8 +147,8 @@ def smtp_statuses() -> str:
 def call_results() -> str:
     """What a call that was not answered came to: for each of our codes the network's answers that mean it."""
     words = {
-        voice_codes.Problem.TIMEOUT: "no response in time, nothing rang",
-        voice_codes.Problem.NO_ANSWER: "it rang, and `DialMsTimeout` passed",
+        voice_codes.Problem.TIMEOUT: "no response at all in time",
+        voice_codes.Problem.NO_ANSWER: "it was tried (100) or rang, and `DialMsTimeout` passed",
         voice_codes.Problem.TRANSPORT: "no connection, TLS or ICMP errors",
         voice_codes.Problem.AUTHENTICATION: "our password is refused",
         voice_codes.Problem.NO_COMMON_MEDIA: "it was answered without a law of ours",
