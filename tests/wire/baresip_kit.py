@@ -103,8 +103,8 @@ async def baresip(
             "baresip", "-f", str(folder), "-v", stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
         )
     try:
-        await listening(process, port, "udp")
-        await listening(process, control, "tcp")
+        assert await listening(process, port, "udp"), "baresip did not start"
+        assert await listening(process, control, "tcp"), "baresip did not start"
         yield Phone(port, control, folder, process)
     finally:
         if process.returncode is None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import re
 import shutil
 import socket
@@ -186,6 +187,8 @@ class Message:
         return value
 
 
+_DICE = random.SystemRandom()
+"""Not the dice that hypothesis sets to the same number in every process."""
 _ENTRY = re.compile(
     r"^-{20,} \d{4}-\d\d-\d\d[ \t](\d\d):(\d\d):(\d\d\.\d+)\n\w+ message (received|sent) .*?:\n\n", re.MULTILINE
 )
@@ -229,8 +232,8 @@ class Sipp:
         assert code == 0, f"SIPp ended with {code}: {self._complaint()}"
 
     def _complaint(self) -> str:
-        errors = self.folder / "errors.log"
-        said = errors.read_text(encoding="utf-8", errors="replace") if errors.exists() else ""
+        logs = [self.folder / name for name in ("errors.log", "screen.log")]
+        said = "\n".join(log.read_text(encoding="utf-8", errors="replace") for log in logs if log.exists())
         story = "\n".join(f"{'<-' if message.sent else '->'} {message.first}" for message in self.messages())
         return f"{said[:3_000]}\n{story}"
 
@@ -241,14 +244,21 @@ def _message(entry: re.Match[str], text: str) -> Message:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port free for UDP and TCP just now: SIPp cannot tell which one it took by itself."""
+    """A port free for UDP and TCP, for a program that cannot tell which one it took by itself.
+
+    It is of those that the kernel gives to nobody who asks for any, nor a route to its sound, so that it stays free.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for _ in range(50):
-        with socket.socket(family, socket.SOCK_DGRAM) as udp, socket.socket(family, socket.SOCK_STREAM) as tcp:
-            udp.bind((host, 0))
-            with contextlib.suppress(OSError):
-                tcp.bind((host, udp.getsockname()[1]))
-                return int(udp.getsockname()[1])
+        with (
+            socket.socket(family, socket.SOCK_DGRAM) as udp,
+            socket.socket(family, socket.SOCK_STREAM) as tcp,
+            contextlib.suppress(OSError),
+        ):
+            port = _DICE.randrange(10_000, 16_000)
+            udp.bind((host, port))
+            tcp.bind((host, port))
+            return port
     raise OSError("no port is free for both UDP and TCP")
 
 
@@ -283,11 +293,12 @@ async def sipp(
     arguments = _prepared(story, folder, keys)
     arguments += ["-i", host, "-mi", host, "-p", str(port), "-mp", str(free_port(host)), "-bind_local"]
     arguments += ["-t", "t1" if tcp else "u1", "-m", str(calls)]
-    nowhere = asyncio.subprocess.DEVNULL
-    process = await asyncio.create_subprocess_exec("sipp", *arguments, cwd=folder, stdout=nowhere, stderr=nowhere)
+    with (folder / "screen.log").open("wb") as screen:
+        nowhere = asyncio.subprocess.DEVNULL
+        process = await asyncio.create_subprocess_exec("sipp", *arguments, cwd=folder, stdout=nowhere, stderr=screen)
     judge = Sipp(port, process, folder, host)
     try:
-        await listening(process, port, "tcp" if tcp else "udp", host)
+        assert await listening(process, port, "tcp" if tcp else "udp", host), judge._complaint()
         yield judge
         if not judge.ended:
             await judge.finish()
@@ -306,7 +317,7 @@ async def seen(met: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def listening(process: asyncio.subprocess.Process, port: int, transport: str, host: str = "127.0.0.1") -> None:
-    """Wait until a program that was started listens at a port of `udp` or `tcp`."""
+async def listening(process: asyncio.subprocess.Process, port: int, transport: str, host: str = "127.0.0.1") -> bool:
+    """Wait until a program that was started listens at a port of `udp` or `tcp`; False where it ended instead."""
     await seen(lambda: process.returncode is not None or _is_open(port, transport, host))
-    assert process.returncode is None, "it did not start"
+    return process.returncode is None
