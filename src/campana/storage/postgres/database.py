@@ -37,12 +37,17 @@ TRIES = 8
 """Runs of a transaction that lost a deadlock or a race."""
 CLOSE_S = 10.0
 _STATEMENTS_KEPT = 256
-_LIMITS = {
+_SETTINGS = {
     "statement_timeout": "30s",
     "lock_timeout": "10s",
     "idle_in_transaction_session_timeout": "20s",
     # Statements by key take less time than compiling them would.
     "jit": "off",
+    # Everything is read by key and in order. A plan that was made, and kept, while a table was small is not to sort
+    # or read the whole of it when it has grown.
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_sort": "off",
 }
 _OUR_LOCKS = 0x43616D70
 """The first key of our advisory locks, so that they meet nobody else's in the same database."""
@@ -148,8 +153,8 @@ class Database:
         self._reads = SharedReads()
         self._pooler = pooling.pooler
         # A pooler gives each transaction another connection, which has its own settings.
-        limits = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in _LIMITS.items())
-        self._begin = f"BEGIN; {limits}" if pooling.pooler else "BEGIN"
+        settings = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in _SETTINGS.items())
+        self._begin = f"BEGIN; {settings}" if pooling.pooler else "BEGIN"
 
     @classmethod
     async def connect(cls, url: str, pooling: Pooling, on_commit: Callable[[float], None] | None = None) -> Database:
@@ -163,7 +168,7 @@ class Database:
                 command_timeout=COMMAND_S,
                 statement_cache_size=0 if pooling.pooler else _STATEMENTS_KEPT,
                 max_cached_statement_lifetime=0,
-                server_settings=None if pooling.pooler else {"application_name": "campana", **_LIMITS},
+                server_settings=None if pooling.pooler else {"application_name": "campana", **_SETTINGS},
                 reset=_keep_as_it_is,
             )
             async with pool.acquire() as connection:

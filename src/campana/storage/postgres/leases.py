@@ -12,10 +12,10 @@ import msgspec
 
 from campana.domain.delivery import Medium, Status
 from campana.domain.outcome import DeliveryCode
-from campana.storage.outcomes import after_deletion
+from campana.storage.outcomes import after_deletion, is_one_run
 from campana.storage.postgres.database import Connection, run
 from campana.storage.postgres.planning import add_chunk
-from campana.storage.postgres.recording import record
+from campana.storage.postgres.recording import record, record_run
 from campana.storage.postgres.spans import Pair, Span, stored_list
 from campana.storage.queries import river as queries
 from campana.storage.river import ClaimedDelivery, ClaimQuery, Cut, Lease, LeaseLost, Step
@@ -118,8 +118,12 @@ async def record_step(connection: Connection, step: Step) -> bool:
 
     Raises LeaseLost before any change. The transaction is among_campaigns with its campaign.
     """
-    deleted = await _hold(connection, step.lease, step.upcoming[-1] if step.upcoming else None)
+    mark = step.upcoming[-1] if step.upcoming else None
     judged = step.judged
+    if judged and is_one_run(judged):
+        # None of them goes again, so that it is all the same to them whether the campaign is deleted.
+        return await record_run(connection, step.lease, mark, judged)
+    deleted = await _hold(connection, step.lease, mark)
     if deleted:
         judged = [msgspec.structs.replace(one, change=after_deletion(one.change, True)) for one in judged]
     await record(connection, judged)

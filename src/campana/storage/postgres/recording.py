@@ -18,11 +18,10 @@ from campana.storage.outcomes import (
     due_columns,
     due_of,
     handover_columns,
-    is_one_run,
     outcome_columns,
 )
 from campana.storage.postgres.database import Connection, execute
-from campana.storage.river import Judged
+from campana.storage.river import Judged, Lease, LeaseLost
 from campana.storage.tables import NEVER
 
 # Dialect twins: every batch goes as one array a column into one statement. No index mentions what an UPDATE of
@@ -41,31 +40,39 @@ WITH judged AS (
     tries = j.attempt,
     due_at = j.due
   FROM judged AS j WHERE deliveries.id = j.id AND deliveries.status = {Status.SENDING:d}
+  RETURNING deliveries.id
 )
 INSERT INTO attempts (delivery, attempt, at, route, status, code, parts_open, carrier_code, carrier_text)
-SELECT id, attempt, at, route, status, code, parts_open, carrier_code, carrier_text FROM judged
-ON CONFLICT DO NOTHING
+SELECT id, attempt, at, route, status, code, parts_open, carrier_code, carrier_text FROM judged JOIN moved USING (id)
 """
-_RECORD_RUN = f"""
-WITH moved AS (
-  UPDATE deliveries SET status = $3, last_error = $4, attempts_left = greatest(0, attempts_left - 1),
+# A step of a lease whose outcomes are one run, which is nearly every step, in one statement: the lease is held, and
+# where it is, the run is recorded. `$1` to `$4` are chunk, owner, epoch and mark.
+_STEP_OF_RUN = f"""
+WITH held AS (
+  UPDATE chunks SET mark = coalesce($4::bigint, mark) WHERE id = $1 AND owner = $2 AND epoch = $3 RETURNING campaign
+), moved AS (
+  UPDATE deliveries SET status = $7, last_error = $8, attempts_left = greatest(0, attempts_left - 1),
     tries = tries + 1, due_at = 0
-  WHERE id BETWEEN $1 AND $2 AND status = {Status.SENDING:d}
+  WHERE id BETWEEN $5 AND $6 AND status = {Status.SENDING:d} AND EXISTS (SELECT FROM held)
   RETURNING id, tries
+), tried AS (
+  INSERT INTO attempts (delivery, attempt, at, route, status, code, parts_open, carrier_code, carrier_text)
+  SELECT id, tries, $9::bigint, $10::text, $7::smallint, $8::smallint, $11::smallint, $12::text, $13::text FROM moved
+), handed_over AS (
+  INSERT INTO handovers (route, carrier_id, delivery, attempt, at)
+  SELECT $10::text, v.carrier_id, $5::bigint + v.place - 1, $14::smallint, $9::bigint
+  FROM unnest($15::text[]) WITH ORDINALITY AS v(carrier_id, place)
+  WHERE EXISTS (SELECT FROM held)
+  ON CONFLICT (carrier_id, route) DO NOTHING
+  RETURNING 1
 )
-INSERT INTO attempts (delivery, attempt, at, route, status, code, parts_open, carrier_code, carrier_text)
-SELECT id, tries, $5::bigint, $6::text, $3::smallint, $4::smallint, $7::smallint, $8::text, $9::text FROM moved
-ON CONFLICT DO NOTHING
+SELECT (SELECT c.deleted_at IS NOT NULL FROM campaigns AS c WHERE c.number = held.campaign),
+  (SELECT count(*) FROM handed_over)
+FROM held
 """
 _ADD_HANDOVERS = """
 INSERT INTO handovers (route, carrier_id, delivery, attempt, at)
 SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::smallint[], $5::bigint[])
-ON CONFLICT (carrier_id, route) DO NOTHING
-"""
-_ADD_HANDOVERS_OF_RUN = """
-INSERT INTO handovers (route, carrier_id, delivery, attempt, at)
-SELECT $1::text, v.carrier_id, $2::bigint + v.place - 1, $3::smallint, $4::bigint
-FROM unnest($5::text[]) WITH ORDINALITY AS v(carrier_id, place)
 ON CONFLICT (carrier_id, route) DO NOTHING
 """
 _RENAME_HANDOVER = """
@@ -112,19 +119,46 @@ async def record(connection: Connection, judged: Sequence[Judged]) -> None:
     """Write judged attempts of deliveries that are *sending*: their new status, attempt, hand-overs and retries."""
     if not judged:
         return
-    if is_one_run(judged):
-        await _record_run(connection, judged)
-        if await _add_handovers_of_run(connection, judged):
-            return
-    else:
-        columns = columns_of([outcome_columns(one) for one in judged])
-        for words in (9, 10):
-            columns[words] = [keepable(text) for text in columns[words]]
-        await execute(connection, _RECORD, *columns)
+    columns = columns_of([outcome_columns(one) for one in judged])
+    for words in (9, 10):
+        columns[words] = [keepable(text) for text in columns[words]]
+    await execute(connection, _RECORD, *columns)
     handovers = handover_columns(judged)
     if handovers:
         await _add_handovers(connection, handovers)
     await add_due(connection, [(one.delivery, one.change) for one in judged])
+
+
+async def record_run(connection: Connection, lease: Lease, mark: int | None, judged: Sequence[Judged]) -> bool:
+    """Move the mark of a lease, if one is given, and write outcomes that `is_one_run`; tell whether the campaign is
+    deleted. Raises LeaseLost before any change."""
+    first = judged[0]
+    _, attempt, status, code, _, _, at, route, parts_open, carrier_code, carrier_text = outcome_columns(first)
+    one_each = parts_open == 1 and all(one.attempt == attempt for one in judged)
+    ids = kept_ids(one.carrier_ids[0] for one in judged) if one_each else []
+    held = await connection.fetchrow(
+        _STEP_OF_RUN,
+        lease.chunk,
+        lease.owner,
+        lease.epoch,
+        mark,
+        first.delivery,
+        judged[-1].delivery,
+        status,
+        code,
+        at,
+        route,
+        parts_open,
+        keepable(carrier_code),
+        keepable(carrier_text),
+        attempt,
+        ids,
+    )
+    if held is None:
+        raise LeaseLost
+    if parts_open and held[1] < len(judged):
+        await _add_handovers(connection, handover_columns(judged))
+    return bool(held[0])
 
 
 async def add_due(connection: Connection, changes: Sequence[tuple[int, Change]]) -> None:
@@ -162,26 +196,6 @@ async def move(connection: Connection, moves: Sequence[LateMove]) -> None:
     ]
     await execute(connection, _MOVE_ATTEMPTS, *columns_of(attempts))
     await add_due(connection, [(one.delivery, change) for one, change in decided])
-
-
-async def _record_run(connection: Connection, judged: Sequence[Judged]) -> None:
-    first = judged[0]
-    _, _, status, code, _, _, at, route, parts_open, carrier_code, carrier_text = outcome_columns(first)
-    where = (first.delivery, judged[-1].delivery)
-    words = (keepable(carrier_code), keepable(carrier_text))
-    await execute(connection, _RECORD_RUN, *where, status, code, at, route, parts_open, *words)
-
-
-async def _add_handovers_of_run(connection: Connection, judged: Sequence[Judged]) -> bool:
-    """Write the hand-overs of a run with one segment each; False where that was not all there is to do."""
-    first = judged[0]
-    if first.change.status is not Status.DELIVERING:
-        return True
-    if len(first.carrier_ids) != 1 or any(one.attempt != first.attempt for one in judged):
-        return not first.carrier_ids
-    ids = kept_ids(one.carrier_ids[0] for one in judged)
-    values = (first.route, first.delivery, first.attempt, first.at, ids)
-    return await execute(connection, _ADD_HANDOVERS_OF_RUN, *values) == len(judged)
 
 
 async def _add_handovers(connection: Connection, rows: Sequence[HandoverColumns]) -> None:
