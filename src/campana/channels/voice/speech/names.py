@@ -124,19 +124,25 @@ _PEOPLE: Final = {
     ("en-US", "male"): "david mark joey justin matthew guy tom alex fred paul mike rich ray james christopher eric "
     "stephen gregory kevin ryan steffan roger",
     ("en-GB", "female"): "hazel amy emma sonia libby serena bridget audrey charlotte elizabeth kate-uk",
-    ("en-GB", "male"): "george brian daniel oliver simon thomas",
+    ("en-GB", "male"): "george brian daniel oliver simon thomas arthur geraint",
     ("en-AU", "female"): "catherine nicole olivia karen natasha",
     ("en-AU", "male"): "russell lee william",
+    ("en-CA", "female"): "linda clara",
+    ("en-CA", "male"): "richard",
     ("en-IN", "female"): "heera raveena aditi neerja",
     ("en-IN", "male"): "ravi prabhat",
     ("de-DE", "female"): "hedda katja marlene vicki anna petra sarah klara steffi",
     ("de-DE", "male"): "stefan hans conrad markus yannick klaus reiner",
     ("fr-FR", "female"): "hortense julie-fr celine lea denise audrey-fr virginie amelie aurelie alice",
-    ("fr-FR", "male"): "mathieu henri nicolas thierry",
+    ("fr-FR", "male"): "mathieu henri nicolas thierry remi",
+    ("fr-CA", "female"): "chantal caroline gabrielle sylvie",
+    ("fr-CA", "male"): "felix claude antoine",
     ("es-ES", "female"): "helena conchita lucia elvira monica carmen leonor",
     ("es-ES", "male"): "pablo enrique alvaro jorge carlos diego juan",
     ("es-MX", "female"): "sabina mia dalia paulina esperanza soledad",
     ("es-MX", "male"): "raul andres javier",
+    ("es-US", "female"): "penelope lupe",
+    ("es-US", "male"): "miguel pedro",
     ("it-IT", "female"): "elsa carla bianca isabella chiara paola lucia-it",
     ("it-IT", "male"): "cosimo giorgio luca roberto",
     ("pt-BR", "female"): "maria heloisa vitoria camila francisca luciana fernanda gabriela",
@@ -217,7 +223,7 @@ def hint(name: str) -> Hint:
     if language:
         return Hint(region if region.startswith(f"{language}-") else language, gender)
     if person:
-        return Hint(region if region.partition("-")[0] == person[0].partition("-")[0] else person[0], gender)
+        return Hint(region if region.partition("-")[0] == person[0].partition("-")[0] else canonical(person[0]), gender)
     return Hint(region, gender)
 
 

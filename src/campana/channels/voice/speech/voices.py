@@ -17,6 +17,8 @@ Variant = Callable[[Voice, str], Voice | None]
 _ENGLISH: Final = Hint("en-US")
 _USUAL: Final = {"en": "en-US", "fr": "fr-FR"}
 """Which country's voice speaks a language whose country is not told, where no voice is of the language alone."""
+_NEIGHBOURS: Final = dict.fromkeys(("en-AU", "en-IE", "en-IN", "en-NZ", "en-ZA"), "en-GB")
+"""Whose voice speaks for a country of which there is none; for all others, the usual one of the language."""
 _VARIANT_OF: Final = {"female": "f3", "male": "m3"}
 """Variants of espeak-ng for a voice of another gender than the language's own."""
 
@@ -61,12 +63,11 @@ class VoiceBook:
         speak_it = [voice for voice in self._voices if canonical(voice.language).partition("-")[0] == family]
         if not family or not speak_it:
             return None
-        language = _USUAL.get(told.language, told.language).casefold()
-        place, voice = max(enumerate(speak_it), key=lambda item: (*self._fitness(item[1], language, told), -item[0]))
+        place, voice = max(enumerate(speak_it), key=lambda item: (*self._fitness(item[1], told), -item[0]))
         return voice if self._fits(voice, told) else self._turned(speak_it[place], told)
 
-    def _fitness(self, voice: Voice, language: str, told: Hint) -> tuple[int, bool]:
-        return _nearness(canonical(voice.language).casefold(), language), self._fits(voice, told)
+    def _fitness(self, voice: Voice, told: Hint) -> tuple[int, bool]:
+        return _nearness(canonical(voice.language), told.language), self._fits(voice, told)
 
     def _fits(self, voice: Voice, told: Hint) -> bool:
         return not told.gender or not voice.gender or voice.gender == told.gender
@@ -77,9 +78,11 @@ class VoiceBook:
 
 
 def _nearness(have: str, want: str) -> int:
-    if have == want:
+    """How near a voice of a language (and country) comes to the wanted one, which it shares the language with."""
+    usual = _USUAL.get(want.partition("-")[0], "")
+    if have.casefold() == _USUAL.get(want, want).casefold():
         return 3
-    if "-" not in have:
+    if "-" not in have or have == _NEIGHBOURS.get(want, usual):
         return 2
     return 1 if have.count("-") == 1 else 0
 
