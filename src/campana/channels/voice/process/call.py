@@ -331,4 +331,7 @@ class Call:
             self._recital.end()
         if self._stream is not None:
             self._stream.close()
+        # Nothing may hold in a circle what is over: the collector looks at old objects once in thousands of calls.
+        self._timers.clear()
+        self._leg = self._recital = self._stream = None
         self._over(self)
