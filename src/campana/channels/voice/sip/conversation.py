@@ -139,6 +139,8 @@ class Conversation:
             server.on_unacknowledged = None
             server.acknowledge()
         self.reofferings.clear()
+        # The talker holds the conversation: without the circle, both are gone at once (process/call.py).
+        self.talker = None
 
     # --- requests of ours ----------------------------------------------------------------------------------------
 

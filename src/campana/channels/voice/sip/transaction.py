@@ -116,14 +116,15 @@ class ClientTransaction:
         """The flow broke, or an ICMP error came. Whoever was heard of already may still answer over UDP."""
         concerned = self.state is State.CALLING or self.flow.is_reliable
         if self.is_waiting and concerned:
+            tell = self._on_failure
             self.close()
-            self._on_failure(error)
+            tell(error)
 
     def _time_out(self) -> None:
-        waiting = self.is_waiting
+        waiting, tell = self.is_waiting, self._on_failure
         self.close()
         if waiting:
-            self._on_failure(TimeoutError("no response in time"))
+            tell(TimeoutError("no response in time"))
 
     def expire(self, seconds: float) -> None:
         """End in so many seconds, without telling anybody."""
@@ -137,9 +138,12 @@ class ClientTransaction:
         self._stop_sending()
         if self._limit is not None:
             self._limit.cancel()
+            self._limit = None
         if self.on_done is not None:
             self.on_done()
             self.on_done = None
+        # Whoever listens holds the transaction: without the circle, both are gone at once (process/call.py).
+        self._on_response = self._on_failure = _nobody
 
     def _stop_sending(self) -> None:
         if self._resend is not None:
@@ -218,6 +222,10 @@ class InviteTransaction(ClientTransaction):
             self.is_abandoned = True
             self._stop_sending()
             self.expire(self._timers.late)
+
+
+def _nobody(_: object) -> None:
+    """Who listens to a transaction that is over."""
 
 
 def ack_to_failure(invite: Request, response: Response) -> Request:
