@@ -260,6 +260,18 @@ async def test_a_host_to_which_no_sound_leads_leaves_the_call_as_it_is() -> None
     assert (scene.stream, first.closed) == (first, 0)
 
 
+async def test_a_call_that_is_over_is_offered_to_no_further_host() -> None:
+    """Its sockets would be nobody's."""
+    scene = Scene()
+    await scene.dialled()
+    scene.ended(by=HungUpBy.CALLEE)
+    before = scene.stream
+    assert scene.invitation is not None
+    with pytest.raises(OSError, match="is over"):
+        scene.invitation.offer(Target(Transport.UDP, "::1", 5060, "::1"))
+    assert (scene.stream, before.closed) == (before, 1)
+
+
 # --- when it is the trunk's --------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import secrets
 import time
 from collections.abc import Callable
@@ -123,8 +124,10 @@ class Call:
     def _offer(self, towards: Target) -> bytes:
         """SDP for a host of the trunk: a further one may be reached by another address, or IP version, of ours.
 
-        Raises OSError where nothing leads there, or no port is free.
+        Raises OSError where nothing leads there, no port is free, or the call is over.
         """
+        if self._is_over:
+            raise OSError(errno.ECANCELED, "the call is over")
         studio, settings = self._equipment.studio, self._equipment.settings
         if self._stream is None or self._local is None or not studio.leads(self._stream, towards.address):
             before, self._stream = self._stream, studio.open(towards.address)
