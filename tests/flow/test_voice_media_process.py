@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from typing import IO
 
 import pytest
 from media_process_kit import configure, dial, media_process
@@ -98,6 +101,27 @@ async def test_even_the_most_talkative_log_tells_on_nobody(tmp_path, clip) -> No
     assert "voice." in said
     for secret in (LISTENER.lstrip("+"), "441632960999", "Bloggs", "hunter2"):
         assert secret not in said
+
+
+@pytest.fixture
+def full_pipe() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """Both ends of a pipe that takes nothing more."""
+    reading, writing = os.pipe()
+    with open(reading, "rb") as unread, open(writing, "wb", buffering=0) as full:
+        full.write(bytes(fcntl.fcntl(full, fcntl.F_GETPIPE_SZ)))
+        yield unread, full
+
+
+async def test_nobody_waits_for_whoever_reads_the_logs(clip, full_pipe) -> None:
+    unread, full = full_pipe
+    async with SipSimulator(ring=0.05) as trunk, media_process("debug", full) as media:
+        await two_calls(media, trunk, clip)
+        unread.read(8_192)
+        media.end.close()
+        assert await ends(trunk) == BOTH_HUNG_UP
+        assert await media.exit_code() == 0
+    full.close()
+    assert b"voice.main_process_is_gone" in unread.read()
 
 
 GARBAGE = {

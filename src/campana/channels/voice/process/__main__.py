@@ -15,6 +15,7 @@ import sys
 import uvloop
 
 from campana.channels.voice.process.child import MediaProcess
+from campana.channels.voice.process.stderr import hasty_stderr
 from campana.telemetry import configure_logging
 
 
@@ -26,7 +27,7 @@ def main(descriptor: str, level: str, form: str) -> int:
     # Sound is due every 5 ms, whatever else wants the core; not everybody may ask for that.
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(os.sched_get_priority_min(os.SCHED_RR)))
-    configure_logging(level, "console" if form == "console" else "json")
+    configure_logging(level, "console" if form == "console" else "json", hasty_stderr())
     end = socket.socket(fileno=int(descriptor))
     end.setblocking(False)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
