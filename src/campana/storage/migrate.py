@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from uuid import uuid4
 
 from alembic import command
 from alembic.config import Config
@@ -54,13 +55,19 @@ def _upgrade_sqlite(url: str) -> Revisions:
 
 async def _upgrade_postgresql(url: str) -> Revisions:
     # The driver reads the URL itself: several hosts and libpq's options are its business.
-    engine = create_async_engine("postgresql+asyncpg://", connect_args={"dsn": url}, poolclass=NullPool)
+    # A pooler of transactions may be between: a statement's name must be nobody else's there.
+    driver = {"dsn": url, "statement_cache_size": 0, "prepared_statement_name_func": _unique_name}
+    engine = create_async_engine("postgresql+asyncpg://", connect_args=driver, poolclass=NullPool)
     try:
         async with engine.begin() as connection:
             await connection.execute(_ONE_AT_A_TIME)
             return await connection.run_sync(_to_head)
     finally:
         await engine.dispose()
+
+
+def _unique_name() -> str:
+    return f"campana_{uuid4().hex}"
 
 
 def _to_head(connection: Connection) -> Revisions:

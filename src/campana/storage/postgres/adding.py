@@ -18,7 +18,7 @@ from campana.storage.tables import contact_id, delivery_id, number_of
 # Dialect twins. A campaign's row is the lock under which its contacts get their numbers: they are committed in the
 # order of their numbers, and whoever sees the count of a campaign sees every contact up to it.
 _COUNTERS = """
-SELECT number, contacts FROM campaigns WHERE number = ANY($1::bigint[]) AND deleted_at IS NULL
+SELECT number, contacts, deleted_at FROM campaigns WHERE number = ANY($1::bigint[])
 ORDER BY number FOR NO KEY UPDATE
 """
 _ADD = """
@@ -53,7 +53,8 @@ class Addition(msgspec.Struct, frozen=True):
 async def add_all(connection: Connection, new: Sequence[NewContact], at: int) -> list[Exception | None]:
     """Add contacts of any campaigns; for each None, or why it was not added (Conflict, LookupError)."""
     wanted = sorted({contact.campaign for contact in new})
-    counters: dict[int, int] = {row["number"]: row["contacts"] for row in await connection.fetch(_COUNTERS, wanted)}
+    rows = await connection.fetch(_COUNTERS, wanted)
+    counters: dict[int, int] = {row["number"]: row["contacts"] for row in rows if row["deleted_at"] is None}
     answers: list[Exception | None] = [None] * len(new)
     ids = []
     for index, contact in enumerate(new):

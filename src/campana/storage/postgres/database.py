@@ -43,11 +43,10 @@ _SETTINGS = {
     "idle_in_transaction_session_timeout": "20s",
     # Statements by key take less time than compiling them would.
     "jit": "off",
-    # Everything is read by key and in order. A plan that was made, and kept, while a table was small is not to sort
-    # or read the whole of it when it has grown.
+    # Everything is read by key, in the order of its ids. A plan that was made, and kept, while a table was small is
+    # not to read the whole of it when it has grown.
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
-    "enable_sort": "off",
 }
 _OUR_LOCKS = 0x43616D70
 """The first key of our advisory locks, so that they meet nobody else's in the same database."""

@@ -24,6 +24,10 @@ from campana.storage.tables import NEVER
 MOST_TEXT = 4_000_000
 """Bytes of contacts' own texts that one lease holds in memory, but for the last one's excess."""
 
+IN_THEIR_TURN = "SET LOCAL enable_sort = off"
+"""SQL with which a claim begins: chunks are read in the order of their turns as far as the first that will do, however
+few of them PostgreSQL believed to be waiting when it made its plan."""
+
 # Dialect twins. Who claims passes over the chunks that others are claiming at the moment.
 _NEXT_CHUNK = """
 SELECT k.id, k.campaign, k.medium, k.first, k.last, k.ids, k.epoch, k.turn, k.closes_at, k.size, c.revision

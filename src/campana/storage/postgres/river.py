@@ -17,7 +17,7 @@ from campana.storage.contents import content_of
 from campana.storage.outcomes import after_deletion
 from campana.storage.postgres.campaigns import find_numbers
 from campana.storage.postgres.database import Connection, Database, among_campaigns, execute, fetch, fetch_row, run
-from campana.storage.postgres.leases import Ending, claim_next, end, record_step, split, withdrawn
+from campana.storage.postgres.leases import IN_THEIR_TURN, Ending, claim_next, end, record_step, split, withdrawn
 from campana.storage.postgres.planning import cut_all
 from campana.storage.postgres.recording import record
 from campana.storage.postgres.spans import Pair, Span
@@ -72,7 +72,7 @@ class PostgresRiver:
 
     async def claim(self, query: ClaimQuery) -> Lease | None:
         """Lease the chunk whose turn is next, and set its deliveries to *sending*."""
-        return await self._database.write(lambda connection: claim_next(connection, query))
+        return await self._database.write(lambda connection: claim_next(connection, query), first=IN_THEIR_TURN)
 
     async def split(self, lease: Lease, groups: Sequence[Sequence[ClaimedDelivery]]) -> list[Lease]:
         """Replace a fresh lease by one a group. Raises LeaseLost."""

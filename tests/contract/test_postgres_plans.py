@@ -1,0 +1,97 @@
+"""How PostgreSQL reads for the statements that run for every chunk, contact and receipt: by key, with a plan that is
+kept however much there is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from sqlalchemy.sql.expression import ClauseElement
+
+from campana.storage.compiled import for_postgresql
+from campana.storage.postgres import PostgresStore, adding, leases, planning, receipts, recording, river
+from campana.storage.postgres import contacts as twins
+from campana.storage.queries import attempts, campaigns, contacts, sessions
+from campana.storage.queries import receipts as late_news
+from campana.storage.queries import river as portable
+from tests.contract import postgres_kit
+
+STATEMENTS: list[tuple[str, str | ClauseElement, set[str]]] = [
+    ("choose the next chunk", leases._NEXT_CHUNK, {"ix_chunks_turn", "pk_campaigns"}),
+    ("hold a lease", leases._HOLD, {"pk_chunks", "pk_campaigns"}),
+    ("claim a run", leases._claim.of_run, {"pk_deliveries"}),
+    ("claim a list", leases._claim.of_list, {"pk_deliveries"}),
+    ("what was withdrawn", leases._withdrawn.of_run, {"pk_deliveries"}),
+    ("wait again", leases._wait_again.of_run, {"pk_deliveries"}),
+    ("what is stranded", river._stranded.of_list, {"pk_deliveries"}),
+    ("hold lanes", planning._HOLD_LANES, {"pk_lanes"}),
+    ("take what is due", planning._TAKE_DUE, {"pk_due"}),
+    ("cut fresh contacts", planning._TAKE_FRESH, {"pk_deliveries"}),
+    ("a step with a run of outcomes", recording._STEP_OF_RUN, {"pk_chunks", "pk_deliveries", "pk_campaigns"}),
+    ("record outcomes", recording._RECORD, {"pk_deliveries"}),
+    ("move deliveries", recording._MOVE, {"pk_deliveries"}),
+    ("move attempts", recording._MOVE_ATTEMPTS, {"pk_attempts"}),
+    ("whose receipts they are", receipts._WHOSE, {"uq_handovers_carrier_id"}),
+    ("hold deliveries", receipts._HOLD_DELIVERIES, {"pk_deliveries"}),
+    ("match receipts", receipts._MATCH, {"uq_handovers_carrier_id", "pk_deliveries", "pk_attempts"}),
+    ("match bounces", receipts._MATCH_DELIVERY, {"pk_deliveries"}),
+    ("drop spellings", receipts._DROP_SPELLINGS, {"ix_early_receipts_carrier_id"}),
+    ("number contacts", adding._COUNTERS, {"pk_campaigns"}),
+    ("add contacts", adding._ADD, {"pk_campaigns"}),
+    ("chunks of a contact", twins._COVERING, {"ix_chunks_campaign"}),
+    ("a page of contacts", twins._PAGE, {"pk_contacts", "pk_deliveries"}),
+    ("plan one campaign's lanes", portable.lanes_of, {"ix_chunks_campaign", "pk_campaigns", "pk_due", "pk_lanes"}),
+    ("take a contact off the due list", contacts.forget_due, {"pk_due", "pk_deliveries"}),
+    ("find a campaign", campaigns.find, {"uq_campaigns_guid", "pk_users", "pk_accounts"}),
+    ("find a contact", contacts.find, {"uq_contacts_guid"}),
+    ("find a session", sessions.find, {"pk_sessions", "pk_users", "pk_accounts"}),
+    ("page through attempts", attempts.page, {"pk_attempts", "pk_contacts", "pk_calls"}),
+    ("whom a message answers", late_news.last_sent_to, {"ix_deliveries_dial", "pk_attempts"}),
+]
+WITHOUT_BOUNDS = {"ix_chunks_turn"}
+"""Read from its beginning as far as the first that will do."""
+
+
+@pytest.fixture
+async def store(postgres: postgres_kit.Server, postgres_database: str) -> AsyncIterator[PostgresStore]:
+    store = await PostgresStore.open(postgres.url(postgres_database))
+    yield store
+    await store.close()
+
+
+async def test_every_one_reads_by_key(store: PostgresStore) -> None:
+    wrong = {}
+    for name, statement, keys in STATEMENTS:
+        plan = await explain(store, statement if isinstance(statement, str) else for_postgresql(statement).sql)
+        used = {node["Index Name"] for node in plan if "Index Name" in node}
+        whole = {node["Index Name"] for node in plan if "Index Name" in node and "Index Cond" not in node}
+        if used != keys or whole - WITHOUT_BOUNDS or "Seq Scan" in {node["Node Type"] for node in plan}:
+            wrong[name] = (used, whole)
+    assert wrong == {}
+
+
+async def test_the_next_chunk_is_found_without_sorting_all_that_wait(store: PostgresStore) -> None:
+    kinds = {node["Node Type"] for node in await explain(store, leases._NEXT_CHUNK, leases.IN_THEIR_TURN)}
+    assert "Incremental Sort" in kinds
+    assert "Sort" not in kinds
+
+
+async def explain(store: PostgresStore, statement: str, first: str = "") -> list[dict[str, Any]]:
+    """The nodes of the plan that is kept for a statement, as a store's connection makes it."""
+
+    async def work(connection: Any) -> list[dict[str, Any]]:
+        count = len((await connection.prepare(statement)).get_parameters())
+        await connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        await connection.execute(f"PREPARE asked AS {statement}")
+        values = f"({', '.join(['NULL'] * count)})" if count else ""
+        found = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE asked{values}")
+        await connection.execute("DEALLOCATE asked")
+        return nodes(json.loads(found)[0]["Plan"])
+
+    return await store._database.write(work, first=first)
+
+
+def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    return [plan, *(node for below in plan.get("Plans", []) for node in nodes(below))]
