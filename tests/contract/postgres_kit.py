@@ -122,6 +122,40 @@ def _memory() -> str | None:
     return _MEMORY if os.path.isdir(_MEMORY) and shutil.disk_usage(_MEMORY).free > _ROOM else None
 
 
+def pgbouncer() -> str | None:
+    """PgBouncer, where it is installed."""
+    return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+@contextmanager
+def pooled(server: Server) -> Iterator[int]:
+    """A PgBouncer in transaction mode before a server, with three connections for everybody; its port."""
+    program, port = pgbouncer(), _free_port()
+    assert program is not None
+    settings = {"listen_addr": "127.0.0.1", "listen_port": port, "unix_socket_dir": "", "auth_type": "any"}
+    settings |= {"pool_mode": "transaction", "default_pool_size": 3}
+    lines = [f"[databases]\n* = user=campana host={server.folder} port={server.port}\n[pgbouncer]"]
+    lines += [f"{name} = {value}" for name, value in settings.items()]
+    file = server.folder / "pgbouncer.ini"
+    file.write_text("\n".join(lines) + "\n")
+    user = _unprivileged() if os.geteuid() == 0 else None
+    process = subprocess.Popen([program, "-q", file], cwd=server.folder, stderr=subprocess.DEVNULL, **_as(user))
+    try:
+        until = time.monotonic() + _START_S
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except ConnectionRefusedError:
+                assert process.poll() is None, "PgBouncer ended"
+                assert time.monotonic() < until, "PgBouncer did not start in time"
+                time.sleep(0.02)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(timeout=_START_S)
+
+
 def _version(folder: Path) -> int:
     said = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=False).stdout
     found = re.search(r"(\d+)", said)

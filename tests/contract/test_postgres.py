@@ -40,12 +40,13 @@ class Cluster:
     server: postgres_kit.Server
     database: str
     meddler: asyncpg.Connection
+    url: str
     worlds: list[World] = field(default_factory=list)
     stores: list[PostgresStore] = field(default_factory=list)
 
     async def open(self, pooling: Pooling = DIRECT) -> World:
         """One more process."""
-        store = await PostgresStore.open(self.server.url(self.database), pooling=pooling)
+        store = await PostgresStore.open(self.url, pooling=pooling)
         self.stores.append(store)
         if self.worlds:
             first = self.worlds[0]
@@ -74,7 +75,7 @@ class Cluster:
 @pytest.fixture
 async def cluster(postgres: postgres_kit.Server, postgres_database: str) -> AsyncIterator[Cluster]:
     meddler = await asyncpg.connect(postgres.url(postgres_database))
-    cluster = Cluster(postgres, postgres_database, meddler)
+    cluster = Cluster(postgres, postgres_database, meddler, postgres.url(postgres_database))
     yield cluster
     for store in cluster.stores:
         await store.close()
@@ -515,3 +516,29 @@ async def test_a_pooler_of_transactions_may_be_between(cluster: Cluster) -> None
     await world.store._database.write(look)
     outside = await world.store._database._look(lambda connection: connection.fetchval("SHOW statement_timeout"))
     assert (left, outside) == ([0, "30s"], "0")
+
+
+@pytest.mark.skipif(postgres_kit.pgbouncer() is None, reason="no pgbouncer here")
+async def test_through_pgbouncer(postgres: postgres_kit.Server) -> None:
+    """Two processes with sixteen connections share three: from the first table to the last receipt."""
+    name = await postgres.create("template0")
+    meddler = await asyncpg.connect(postgres.url(name))
+    with postgres_kit.pooled(postgres) as port:
+        cluster = Cluster(postgres, name, meddler, f"postgresql://campana@127.0.0.1:{port}/{name}")
+        worlds = [await cluster.open(Pooling(pooler=True)) for _ in range(2)]
+        await worlds[0].add(400)
+
+        async def work(world: World, owner: str) -> None:
+            while (lease := await world.claim(owner=owner)) or await world.plan(20):
+                if lease is not None:
+                    ids = [str(one.id) for one in lease.deliveries]
+                    await world.store.river.step(Step(lease, (), [one.id for one in lease.deliveries], NOW))
+                    await world.store.river.release(Step(lease, judged(lease, DELIVERING, *ids), (), NOW), 0)
+                    await world.store.receipts.receipts(delivered(*ids), rules(), NOW)
+
+        await asyncio.gather(*(work(world, f"{n}-{k}") for n, world in enumerate(worlds) for k in range(4)))
+        assert Counter(await worlds[0].statuses()) == {Status.SUCCESS: 400}
+        for store in cluster.stores:
+            await store.close()
+    await meddler.close()
+    await postgres.drop(name)
