@@ -71,10 +71,7 @@ def _configure(
 ) -> tuple[int, int]:
     folder.mkdir(parents=True, exist_ok=True)
     modules = next((path for path in MODULES if Path(path).is_dir()), MODULES[0])
-    port = free_port()
-    while port % 2:  # baresip takes the next one for TLS
-        port = free_port()
-    control = free_port()
+    port, control = free_port(beside=1), free_port()  # TLS is at the next one
     lines = [f"module_path {modules}"]
     lines += [f"module {name}.so" for name in ("g711", "aufile", "aubridge", "sndfile", "account", "menu", "ctrl_tcp")]
     lines += [f"sip_listen 127.0.0.1:{port}", "net_interface 127.0.0.1", f"ctrl_tcp_listen 127.0.0.1:{control}"]

@@ -243,21 +243,18 @@ def _message(entry: re.Match[str], text: str) -> Message:
     return Message(int(hours) * 3600 + int(minutes) * 60 + float(seconds), way == "sent", text.strip("\n"))
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port free for UDP and TCP, for a program that cannot tell which one it took by itself.
+def free_port(host: str = "127.0.0.1", beside: int = 2) -> int:
+    """An even port free for UDP and TCP, as is the one `beside`, for a program that cannot tell which it took itself.
 
     It is of those that the kernel gives to nobody who asks for any, nor a route to its sound, so that it stays free.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for _ in range(50):
-        with (
-            socket.socket(family, socket.SOCK_DGRAM) as udp,
-            socket.socket(family, socket.SOCK_STREAM) as tcp,
-            contextlib.suppress(OSError),
-        ):
-            port = _DICE.randrange(10_000, 16_000)
-            udp.bind((host, port))
-            tcp.bind((host, port))
+    for _ in range(100):
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            port = _DICE.randrange(10_000, 16_000, 2)
+            for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+                for number in (port, port + beside):
+                    stack.enter_context(socket.socket(family, kind)).bind((host, number))
             return port
     raise OSError("no port is free for both UDP and TCP")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -175,7 +176,9 @@ class Line:
 
 @contextlib.asynccontextmanager
 async def open_line(folder: Path) -> AsyncIterator[Line]:
-    """A route whose trunk is at a port that a SIPp takes for each call anew."""
+    """A route whose trunk is at a UDP port that a SIPp takes for each call anew."""
     port, speech = free_port(), FixedSpeech(folder)
-    async with calling(f"sip:127.0.0.1:{port}", speech) as caller:
-        yield Line(port, speech, caller)
+    with socket.socket() as keeper:
+        keeper.bind(("127.0.0.1", port))  # over TCP, so that nobody else finds the port free between two calls
+        async with calling(f"sip:127.0.0.1:{port}", speech) as caller:
+            yield Line(port, speech, caller)
