@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +13,7 @@ from campana.channels.voice.sip.dialog import ALLOW
 from campana.channels.voice.sip.flow import Target
 from campana.channels.voice.sip.headers import parse_via
 from campana.channels.voice.sip.message import Request, render, tag_of
+from campana.channels.voice.sip.transactions import MOST_OF_A_CALL
 from campana.channels.voice.sip.uri import Transport
 from campana.domain.call import HungUpBy
 from tests.wire.sip_kit import ANSWER, QUICK, SDP, Ear, Heard, House, Trunk, answered, house, open_trunk
@@ -292,6 +295,25 @@ async def test_a_flood_of_strangers_is_answered_in_part() -> None:
             home.agent.received(flow, stranger(trunk, "OPTIONS", call_id=f"flood-{number}"))
         await trunk.until(lambda: len(trunk.times("200")) >= 100)
         assert 100 <= len(trunk.times("200")) <= 120
+
+
+async def test_a_call_that_asks_too_much_is_answered_in_part_and_its_bye_always() -> None:
+    async with open_trunk() as trunk, house(trunk) as home:
+        ear = Ear()
+        home.dial(ear)
+        invite = await answered(trunk, ear)
+        flow = await home.transports.flow(_target(trunk))
+        for number in range(1, MOST_OF_A_CALL + 50):
+            home.agent.received(flow, render(trunk.ask(replace(invite, back=_nowhere), "INFO", number)))
+            await asyncio.sleep(0)  # for the trunk to read
+        trunk.ask(invite, "BYE", MOST_OF_A_CALL + 50)
+        assert (await ear.end()).by is HungUpBy.CALLEE
+        await trunk.until(lambda: len(trunk.times("200")) > MOST_OF_A_CALL)
+        assert len(trunk.times("200")) == MOST_OF_A_CALL + 1
+
+
+def _nowhere(_: bytes) -> None:
+    """Where nothing arrives."""
 
 
 def _target(trunk: Trunk) -> Target:

@@ -15,6 +15,9 @@ from campana.channels.voice.sip.transaction import ClientTransaction, InviteTran
 
 MOST_SERVED: Final = 20_000
 """Requests of others that are remembered at a time."""
+MOST_OF_A_CALL: Final = 256
+"""Of them, those of one call: far more than people press keys, and few enough that no call keeps others from being
+heard. A BYE is heard always; there is one a dialog."""
 
 
 class Transactions:
@@ -24,6 +27,8 @@ class Transactions:
         self.timers = timers
         self._clients: dict[tuple[str, str], ClientTransaction] = {}
         self._servers: dict[Key, ServerTransaction] = {}
+        self._of_calls: dict[str, int] = {}
+        """Requests that are remembered, by Call-ID."""
         self._waiting: dict[Target, dict[tuple[str, str], ClientTransaction]] = {}
         """Those that a broken way may concern. One that is told and does not wait any more is taken out, so that a host
         that is not there costs the same for every call, however many were given up before."""
@@ -73,10 +78,13 @@ class Transactions:
         if known is not None:
             known.came_again()
             return None
-        if len(self._servers) >= MOST_SERVED:
+        call_id = request.headers.get("Call-ID") or ""
+        count = self._of_calls.get(call_id, 0)
+        if request.method != "BYE" and (count >= MOST_OF_A_CALL or len(self._servers) >= MOST_SERVED):
             return None
-        transaction = ServerTransaction(request, flow, self.timers, lambda: self._released(key))
+        transaction = ServerTransaction(request, flow, self.timers, lambda: self._released(key, call_id))
         self._servers[key] = transaction
+        self._of_calls[call_id] = count + 1
         return transaction
 
     def came_again(self, request: Request) -> bool:
@@ -86,8 +94,11 @@ class Transactions:
             known.came_again()
         return known is not None
 
-    def _released(self, key: Key) -> None:
-        self._servers.pop(key, None)
+    def _released(self, key: Key, call_id: str) -> None:
+        if self._servers.pop(key, None) is not None:
+            left = self._of_calls.pop(call_id) - 1
+            if left:
+                self._of_calls[call_id] = left
 
     def served(self, request: Request) -> ServerTransaction | None:
         """The transaction that an ACK or a CANCEL means, if there is one. Raises SipSyntaxError."""
