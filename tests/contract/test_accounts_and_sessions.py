@@ -17,6 +17,13 @@ async def test_accounts_are_found_without_case(store: Any) -> None:
     assert await store.accounts.find_account("nobody") is None
 
 
+@pytest.mark.parametrize("name", ["nul \x00", "lone \ud800", ""])
+async def test_a_name_that_nobody_can_have_is_not_found(world: World, name: str) -> None:
+    assert await world.store.accounts.find_account(name) is None
+    assert await world.store.accounts.find_user(name, "maria") is None
+    assert await world.store.accounts.find_user("acme", name) is None
+
+
 async def test_an_account_id_is_given_once(store: Any) -> None:
     await store.accounts.add_account("Acme", "UTC", "DE", NOW)
     with pytest.raises(Conflict):

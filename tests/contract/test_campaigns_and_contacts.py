@@ -95,6 +95,16 @@ async def test_a_deleted_campaign_cannot_be_replaced(world: World) -> None:
     assert await world.store.campaigns.replace(world.campaign.number, a_campaign(), NOW) is None
 
 
+async def test_an_empty_guid_belongs_to_nobody(world: World) -> None:
+    """It is what a client's missing or zero Guid is read as."""
+    number, contacts = world.campaign.number, world.store.contacts
+    await world.add(1)
+    assert await world.store.campaigns.find(world.account, "") is None
+    assert await contacts.edit(number, "", lambda states: [], NOW) is False
+    assert await contacts.delete(number, "", NOW) is False
+    assert await world.store.attempts.of_contact(number, "") is None
+
+
 async def test_old_revisions_keep_their_content(world: World) -> None:
     number = world.campaign.number
     await world.store.campaigns.replace(number, a_campaign(sms=SmsSettings(True, "12345", "New")), NOW)

@@ -67,7 +67,7 @@ metadata = MetaData(
 )
 
 Guid = Text().with_variant(postgresql.UUID(as_uuid=False), "postgresql")
-"""A canonical lower-case UUID; text in Python everywhere."""
+"""A canonical lower-case UUID; text in Python everywhere. Empty text, which is nobody's, is asked for as None."""
 
 # SQLite makes a column the table's own key only where its type reads INTEGER.
 Key = BigInteger().with_variant(Integer(), "sqlite")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncpg
 
+from campana.domain.text.characters import is_keepable
 from campana.storage.postgres.database import Connection, Database, fetch, fetch_row, run
 from campana.storage.queries import accounts as queries
 from campana.storage.rows import user_row
@@ -35,6 +36,8 @@ class PostgresAccounts:
 
     async def find_account(self, id: str) -> AccountRow | None:
         """Compared without case."""
+        if not is_keepable(id):
+            return None
         row = await self._database.read(
             lambda connection: fetch_row(connection, queries.find_account, folded=id.casefold())
         )
@@ -61,6 +64,8 @@ class PostgresAccounts:
 
     async def find_user(self, account_id: str, name: str) -> UserRow | None:
         """Both compared without case."""
+        if not is_keepable(account_id + name):
+            return None
         folded = {"account_folded": account_id.casefold(), "folded": name.casefold()}
         row = await self._database.read(lambda connection: fetch_row(connection, queries.find_user, **folded))
         return user_row(row) if row else None

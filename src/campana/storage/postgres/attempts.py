@@ -55,7 +55,7 @@ class PostgresAttempts:
     async def of_contact(self, campaign: int, guid: str) -> list[AttemptRow] | None:
         """A contact's attempts; None where there is no such contact."""
         found = await self._database.read(
-            lambda connection: fetch_row(connection, contact_queries.find, campaign=campaign, guid=guid)
+            lambda connection: fetch_row(connection, contact_queries.find, campaign=campaign, guid=guid or None)
         )
         if found is None:
             return None

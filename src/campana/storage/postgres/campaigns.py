@@ -66,7 +66,7 @@ class PostgresCampaigns:
         """One that is not deleted."""
 
         async def read(connection: Connection) -> CampaignRow | None:
-            columns = await fetch_row(connection, queries.find, account=account, guid=guid)
+            columns = await fetch_row(connection, queries.find, account=account, guid=guid or None)
             return self._reader.row(columns) if columns else None
 
         return await self._database.read_once((queries.find, account, guid), read)

@@ -87,7 +87,7 @@ class PostgresContacts:
         """Read, let `plan` decide, store its decision: one transaction. False where there is no such contact."""
 
         async def work(connection: Connection) -> bool:
-            found = await fetch_row(connection, _FIND, campaign=campaign, guid=guid)
+            found = await fetch_row(connection, _FIND, campaign=campaign, guid=guid or None)
             if found is None:
                 return False
             number = number_of(found[0])
@@ -103,7 +103,7 @@ class PostgresContacts:
         """Gone from every answer; what waits of it is cancelled. False where there is no such contact."""
 
         async def work(connection: Connection) -> bool:
-            found = await fetch_row(connection, _FIND, campaign=campaign, guid=guid)
+            found = await fetch_row(connection, _FIND, campaign=campaign, guid=guid or None)
             if found is None:
                 return False
             ids = {medium: delivery_id(campaign, medium, number_of(found[0])) for medium in Medium}
