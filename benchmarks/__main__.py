@@ -9,7 +9,6 @@ import argparse
 import os
 import platform
 import sqlite3
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -77,4 +76,4 @@ def _fsync_ms() -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
