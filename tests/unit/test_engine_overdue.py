@@ -15,6 +15,7 @@ from campana.domain.moment import DAY
 from campana.domain.outcome import DeliveryCode, Receipt, ReceiptState
 from campana.engine.receipts import OVERDUE_AT_ONCE, Asker, Mailroom
 from campana.storage.river import Handover, LateAnswer
+from campana.storage.store import StoreUnavailable
 from campana.storage.tables import delivery_id
 from campana.telemetry import Metrics
 
@@ -131,6 +132,17 @@ async def test_at_the_start_calls_of_a_route_that_is_gone_are_given_up_and_messa
     await asyncio.wait_for(asker(ledger, StandingRoute("main")).settle_dead_calls(rules), 10)
     assert ledger.given_up == [one.id for one in calls]
     assert list(ledger.open) == [one.id for one in messages]
+
+
+async def test_nothing_is_given_up_at_the_start_before_the_store_has_told_what_is_known() -> None:
+    class Failing(Ledger):
+        async def settle_early(self, rules: Any, now: int) -> LateAnswer:
+            raise StoreUnavailable("the disk is full")
+
+    ledger = Failing(*handovers(1, "gone-trunk", START, Medium.VOICE))
+    with pytest.raises(StoreUnavailable):
+        await asker(ledger, StandingRoute("main")).settle_dead_calls(rules)
+    assert ledger.given_up == []
 
 
 async def test_a_name_that_both_a_trunk_and_an_smsc_had_holds_nothing_up() -> None:

@@ -194,8 +194,10 @@ class Asker:
 
         Raises StoreUnavailable.
         """
-        # Of some it is known: their ends came before they were recorded.
-        await self._mailroom.settle()
+        # Of some it is known: their ends came before they were recorded. Where the store cannot tell, nothing may be
+        # called uncertain yet.
+        early = await self._news.settle_early(rules, self._clock())
+        self._mailroom.tell(LateAnswer(early.moved))
         for route in self._ways.lines:
             await self._give_up(route, rules, NEVER)
         for route in await self._gone():
