@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from campana.channels.voice.postbox import BATCH, Postbox
+from campana.channels.voice.postbox import BATCH, RETRY_SECONDS, Postbox
 from campana.domain.outcome import DeliveryCode, Receipt, ReceiptState
 
 SOON = 5.0
@@ -67,6 +67,25 @@ async def test_what_was_not_kept_is_handed_in_again() -> None:
         postbox.put(receipt("two"))
         await postbox.drain(SOON)
     assert desk.kept == ["one", "two"]
+
+
+async def test_one_that_can_never_be_kept_holds_no_other_up() -> None:
+    class Choosy(Desk):
+        async def receipts(self, batch: Sequence[Receipt]) -> None:
+            if any("bad" in receipt.carrier_ids for receipt in batch):
+                self.asked.set()
+                raise RuntimeError("a defect above")
+            await super().receipts(batch)
+
+    desk = Choosy()
+    async with running(desk) as postbox:
+        for one in ("bad", "one", "two"):
+            postbox.put(receipt(one))
+        await asyncio.wait_for(desk.asked.wait(), SOON)
+        postbox.put(receipt("three"))
+        await postbox.drain(RETRY_SECONDS * 2.5)
+        assert postbox.holds("bad")
+    assert sorted(desk.kept) == ["one", "three", "two"]
 
 
 async def test_a_receipt_is_held_until_it_is_kept() -> None:

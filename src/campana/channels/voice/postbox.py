@@ -46,8 +46,11 @@ class Postbox:
             await self._wake.wait()
             self._wake.clear()
             await asyncio.sleep(COLLECT_SECONDS)
+            most = BATCH
             while self._waiting:
-                await self._hand_in(inbound, self._waiting[:BATCH])
+                if not await self._hand_in(inbound, self._waiting[:most]):
+                    # It may be the fault of one of them: each by itself, until none is left.
+                    most = 1
             self._idle.set()
 
     async def drain(self, budget: float) -> None:
@@ -58,12 +61,15 @@ class Postbox:
         except TimeoutError:
             log.error("voice.receipts_not_kept_at_stop", route=self._route, count=len(self._waiting))
 
-    async def _hand_in(self, inbound: Inbound, batch: list[Receipt]) -> None:
+    async def _hand_in(self, inbound: Inbound, batch: list[Receipt]) -> bool:
+        """Hand in those that wait longest; whether they were kept. What was not goes behind the others."""
         try:
             await inbound.receipts(batch)
         except Exception:
             # Whatever went wrong above us, nobody else knows how these calls ended.
             log.exception("voice.receipts_not_kept", route=self._route, count=len(batch))
+            self._waiting[:] = self._waiting[len(batch) :] + batch
             await asyncio.sleep(RETRY_SECONDS)
-        else:
-            del self._waiting[: len(batch)]
+            return False
+        del self._waiting[: len(batch)]
+        return True
