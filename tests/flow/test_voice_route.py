@@ -139,6 +139,7 @@ async def test_without_a_permit_at_the_last_moment_no_packet_leaves(tmp_path) ->
     [
         (SpeechRefused("Nothing can be heard of it."), RefusedForGood, C.UNRENDERABLE),
         (SpeechUnavailable("No engine is here."), Unreachable, C.VOICE_SPEECH_UNAVAILABLE),
+        (PermissionError("a clip that cannot be cleared away"), Unreachable, C.VOICE_SPEECH_UNAVAILABLE),
     ],
 )
 async def test_nobody_is_dialled_without_the_text(tmp_path, problem, kind, code) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from secrets import token_hex
 from typing import Final
 
+import structlog
+
 from campana.channels.contract import Composer, Health, Inbound, Parcel, Permit, Result, RouteReport, RouteState
 from campana.channels.errors import RefusedForGood, SendError, Unreachable
 from campana.channels.voice.checking import check_route
@@ -45,6 +47,8 @@ SETTLES_WITHIN: Final = 150.0
 SPEAKINGS: Final = 3
 """How often a text is spoken for one call whose file is cleared away before it is read."""
 DRAIN_SECONDS: Final = 1.0
+
+log = structlog.get_logger(__name__)
 
 _STARTING: Final = "The media process is being started."
 _STOPPED: Final = "The route was stopped."
@@ -127,6 +131,10 @@ class VoiceRoute:
             return RefusedForGood(DeliveryCode.UNRENDERABLE, None, str(error))
         except SpeechUnavailable as error:
             return Unreachable(DeliveryCode.VOICE_SPEECH_UNAVAILABLE, None, str(error))
+        except Exception:
+            # Were it raised, the engine could not know that nobody was called.
+            log.exception("voice.speech_defect", route=self.name)
+            return Unreachable(DeliveryCode.VOICE_SPEECH_UNAVAILABLE, None, "Speech has a defect.")
 
     async def _call(self, parcel: Parcel, clip: Clip | SendError, permit: Permit) -> Result:
         for _ in range(SPEAKINGS):
