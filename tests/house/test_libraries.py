@@ -43,8 +43,8 @@ TOLD_BY_THEIR_TEXT = {
 }
 
 EXCEPTIONS = {"certifi": "MPL-2.0", "espeakng-loader": "GPL-3.0-or-later", "soxr": "LGPL-2.1-or-later"}
-"""certifi: only the file of certificates itself; it is passed on unchanged, and Campana does not use it. espeakng-loader:
-in a process of its own alone (test_speech_licence.py). soxr: a shared library."""
+"""certifi: only the file of certificates itself; it is passed on unchanged, and Campana does not use it.
+espeakng-loader: in a process of its own alone (test_speech_licence.py). soxr: a shared library."""
 
 ROW = re.compile(r"^\| ([a-z0-9-]+) \| ([^|]+) \|", re.MULTILINE)
 
