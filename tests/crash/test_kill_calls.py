@@ -139,6 +139,22 @@ async def test_a_killed_media_process_costs_its_own_calls_and_nothing_else(tmp_p
     assert set(sms.values()) == set(email.values()) == {1}
 
 
+async def test_frozen_for_longer_than_its_leases_while_calls_go_on(tmp_path: Path) -> None:
+    """The media process does not wait for the server, which hears what it missed before it takes anything back."""
+    count = 60
+    async with town(tmp_path, rate=2_000, calls=20, lease=2) as here:
+        exchange = await loaded(here, count)
+        await until(lambda: exchange.size() >= 20 and min(exchange.up()) >= 2)
+        here.server.signal(signal.SIGSTOP)
+        await until(lambda: exchange.up() == (0, 0), 10)
+        await asyncio.sleep(3)
+        here.server.signal(signal.SIGCONT)
+        told = await settled(here)
+        await until(lambda: exchange.up() == (0, 0), 10)
+        stand = check(told["voice"], exchange, count)
+    assert stand == {(4, 0): count}
+
+
 async def test_a_graceful_stop_tells_how_every_call_ended(tmp_path: Path) -> None:
     """Calls are given time to end, then hung up; whoever did not hear the text is called again."""
     count = 60
