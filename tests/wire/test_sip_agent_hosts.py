@@ -295,6 +295,27 @@ async def test_what_left_over_a_connection_that_broke_may_have_arrived_though_it
         assert trunk.log == []
 
 
+async def test_an_icmp_error_about_a_later_copy_says_nothing_of_the_first_one() -> None:
+    async with open_trunk() as trunk, house(trunk) as home:
+        ear = Ear()
+        home.dial(ear)
+        await trunk.hear("INVITE")
+        await trunk.until(lambda: bool(trunk.repeated))
+        trunk.udp.close()
+        ended = await ear.end()
+        assert (ended.problem, ended.may_have_arrived) == (Problem.TRANSPORT, True)
+
+
+async def test_an_icmp_error_about_the_only_copy_says_that_it_has_not_arrived() -> None:
+    gone = Trunk()
+    gone.port = dead_port()
+    async with house(gone) as home:
+        ear = Ear()
+        home.dial(ear)
+        ended = await ear.end()
+        assert (ended.problem, ended.may_have_arrived) == (Problem.TRANSPORT, False)
+
+
 async def test_a_defect_after_the_invite_left_does_not_say_that_it_never_did() -> None:
     class Broken(Ear):
         def sent(self) -> None:

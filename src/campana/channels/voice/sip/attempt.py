@@ -66,6 +66,11 @@ class Attempt:
         listeners = (self._heard, self._failed)
         self._transaction = self._stack.transactions.invite(self.request, self.flow, listeners)
 
+    @property
+    def may_have_arrived(self) -> bool:
+        """Whether an error says nothing of the INVITE: a connection broke behind it, or only a later copy is meant."""
+        return self.flow.is_reliable or (self._transaction is not None and self._transaction.was_repeated)
+
     def cancel(self) -> None:
         """Send a CANCEL as soon as a provisional response allows it."""
         self._cancel_wanted = not self._is_decided

@@ -245,8 +245,7 @@ class OutgoingLeg:
         """Nothing came in time, or the way broke."""
         self._stack.locator.failed(attempt.flow.target)
         problem = Problem.TIMEOUT if isinstance(error, TimeoutError) else Problem.TRANSPORT
-        # Of a datagram, ICMP says that it has not arrived; of a connection that broke behind an INVITE, nothing does.
-        self._may_have_arrived |= problem is Problem.TIMEOUT or attempt.flow.is_reliable
+        self._may_have_arrived |= problem is Problem.TIMEOUT or attempt.may_have_arrived
         # A host that was heard of may have rung somebody: nobody else is asked then.
         self._decide(Verdict(problem=problem, words=_words(error), rang=attempt.was_heard))
 

@@ -57,6 +57,7 @@ class ClientTransaction:
         self.request = request
         self.flow = flow
         self.state = State.CALLING
+        self.was_repeated = False
         self.on_done: Callable[[], None] | None = None
         self._timers = timers
         self._on_response, self._on_failure = listeners
@@ -85,6 +86,7 @@ class ClientTransaction:
         """Timers A and E. The next instant follows from the last one, not from when this call came."""
         self._pause = self._next_pause()
         self._resend = self._loop.call_at(at + self._pause, self._send_again, at + self._pause)
+        self.was_repeated = True
         self._send(self._octets)
 
     @property
