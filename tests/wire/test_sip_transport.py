@@ -364,6 +364,19 @@ async def test_garbage_closes_the_connection(opener, server):
     assert await asyncio.wait_for(reader.read(), SECONDS) == b""
 
 
+async def test_garbage_on_many_connections_fills_no_log(opener, server):
+    await server.start("127.0.0.1")
+    flow = await (await opener()).flow(server.target)
+    port = int(flow.sent_by.rpartition(":")[2])
+    with capture_logs() as logs:
+        for _ in range(20):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET / HTTP/1.1\r\n\r\n")
+            assert await asyncio.wait_for(reader.read(), SECONDS) == b""
+            writer.close()
+    assert [entry["event"] for entry in logs] == ["sip.garbage"]
+
+
 def _send_often(flow: Flow, data: bytes, times: int) -> None:
     for _ in range(times):
         flow.send(data)

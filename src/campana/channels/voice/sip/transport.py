@@ -24,6 +24,8 @@ from campana.channels.voice.sip.uri import Transport, parse_trunk
 CONNECT_SECONDS: Final = 5.0
 FAREWELL_SECONDS: Final = 1.0
 """How long closing may take until what was written is sent."""
+WARNINGS_APART: Final = 60.0
+"""Seconds between two warnings of one kind about what others do."""
 MOST_CALLERS: Final = 64
 """Connections that others opened to us; then the one that was silent longest is closed."""
 
@@ -50,7 +52,6 @@ class NetworkTransports:
         tls: ssl.SSLContext | None = None,
         connect_seconds: float = CONNECT_SECONDS,
     ) -> None:
-        self.route = settings.name
         self._settings = settings
         self._receiver = receiver
         self._tls = tls
@@ -63,6 +64,8 @@ class NetworkTransports:
         self._streams: dict[Target, StreamFlow] = {}
         self._connecting: dict[Target, asyncio.Task[StreamFlow]] = {}
         self._callers: dict[StreamFlow, None] = {}
+        self._warned: dict[str, tuple[float, int]] = {}
+        """When each kind of warning was given last, and how often it was not since."""
         self._closed = False
 
     async def flow(self, target: Target) -> Flow:
@@ -176,6 +179,16 @@ class NetworkTransports:
         if self._streams.get(flow.target) is flow:
             del self._streams[flow.target]
 
+    def warn(self, event: str, rule: str) -> None:
+        """Log what others do wrong, now and then, and how often it was passed over."""
+        now = self._loop.time()
+        last, passed_over = self._warned.get(event, (now - WARNINGS_APART, 0))
+        if now - last < WARNINGS_APART:
+            self._warned[event] = last, passed_over + 1
+            return
+        self._warned[event] = now, 0
+        _log.warning(event, route=self._settings.name, rule=rule, passed_over=passed_over)
+
     def name_us(self, flow: StreamFlow) -> str:
         """Where we listen; over TLS, where we do not, the connection's own port: it is known to the other side."""
         address, port = flow.local
@@ -206,7 +219,7 @@ class NetworkTransports:
             longest_silent = min(self._callers, key=lambda stream: stream.last_heard)
             del self._callers[longest_silent]
             longest_silent.abort()
-            _log.warning("sip.connections_many", route=self.route, most=MOST_CALLERS)
+            self.warn("sip.connections_many", f"at most {MOST_CALLERS}")
         stream = StreamFlow(self._receiver, self)
         stream.last_heard = self._loop.time()
         self._callers[stream] = None

@@ -13,8 +13,6 @@ import socket
 import ssl
 from typing import Final, Protocol, cast
 
-import structlog
-
 from campana.channels.voice.settings import VoiceRouteSettings
 from campana.channels.voice.sip.flow import Receiver, Target
 from campana.channels.voice.sip.framing import Framer
@@ -24,8 +22,6 @@ MOST_UNSENT: Final = 1 << 20
 """Octets that may wait for a peer that does not read; then the connection is broken."""
 SILENT_MS: Final = 10_000
 """How long sent octets may stay unacknowledged before the connection counts as broken (TCP_USER_TIMEOUT)."""
-
-_log = structlog.get_logger(__name__)
 
 
 def tls_context(settings: VoiceRouteSettings) -> ssl.SSLContext:
@@ -47,7 +43,8 @@ def tls_context(settings: VoiceRouteSettings) -> ssl.SSLContext:
 class Keeper(Protocol):
     """Who keeps the connections of a route."""
 
-    route: str
+    def warn(self, event: str, rule: str) -> None:
+        """Log what others do wrong, now and then: they can do it as often as they like."""
 
     def name_us(self, flow: StreamFlow) -> str:
         """Host and port by which the other side reaches us."""
@@ -145,7 +142,7 @@ class StreamFlow(asyncio.Protocol):
         for message in self._framer.feed(data):
             self._receiver.received(self, message)
         if self._framer.broken and not self._farewell:
-            _log.warning("sip.garbage", route=self._keeper.route, rule=self._framer.broken)
+            self._keeper.warn("sip.garbage", self._framer.broken)
             self._break(OSError(errno.EPROTO, f"the other side does not speak SIP: {self._framer.broken}"))
 
     def connection_lost(self, exc: Exception | None) -> None:
