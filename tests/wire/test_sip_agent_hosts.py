@@ -172,6 +172,7 @@ async def test_a_proxy_and_a_server_may_both_ask() -> None:
         (USER, ['Digest realm="trunk", nonce="n1", qop="auth-int"']),
         (USER, ['Basic realm="trunk"']),
         (USER, ['Digest realm="trunk", nonce="unfinished']),
+        (USER, [f'Digest realm="trunk", nonce="{"n" * 8_000}"']),
     ],
 )
 async def test_what_cannot_be_answered_is_refused_credentials(settings: dict[str, str], challenges: list[str]) -> None:

@@ -18,6 +18,9 @@ MOST_REALMS: Final = 8
 MOST_RENEWALS: Final = 3
 """How often a request is sent again because its nonce was stale."""
 
+LONGEST_PARAMETER: Final = 1_024
+"""Characters of a realm, a nonce or an opaque: with longer ones, the answer would be no header any more."""
+
 _STRENGTH: Final = {"MD5": 1, "SHA-256": 2}
 
 
@@ -116,6 +119,8 @@ def _read(value: str, answering: str) -> _Challenge | None:
     algorithm = parameters.get("algorithm", "MD5").upper()
     qop = {word.strip().lower() for word in parameters.get("qop", "").split(",")} - {""}
     if scheme != "digest" or algorithm not in _STRENGTH or "nonce" not in parameters or (qop and "auth" not in qop):
+        return None
+    if any(len(parameters.get(name, "")) > LONGEST_PARAMETER for name in ("realm", "nonce", "opaque")):
         return None
     return _Challenge(
         header=answering,
