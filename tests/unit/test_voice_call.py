@@ -29,6 +29,8 @@ THEIRS = LocalMedia("127.0.0.1", 40_000, ("PCMA",), 101, 1)
 class FakeStream:
     """A stream of sound that plays what it is told, at once or never."""
 
+    nobody_listens = False
+
     def __init__(self, address: str = "127.0.0.1") -> None:
         self.local = (address, 20_000)
         self.law = None

@@ -17,6 +17,8 @@ SECOND = bytes(8_000)
 class Line:
     """A stream that plays as fast as the test says, and the recital on it."""
 
+    nobody_listens = False
+
     def __init__(self, plays: int = 1, keys: str = "", clip: bytes = SECOND, **settings) -> None:
         values = {"name": "trunk", "url": "sip:127.0.0.1", "pause": 0.0, "key_wait": 0.4} | settings
         self.plays = 0
@@ -51,6 +53,16 @@ class Line:
         began = asyncio.get_running_loop().time()
         await asyncio.wait_for(self.done.wait(), SOON)
         return asyncio.get_running_loop().time() - began
+
+
+async def test_what_is_played_to_nobody_is_not_heard() -> None:
+    line = Line(2)
+    line.nobody_listens = True
+    await line.play_on()
+    line.nobody_listens = False
+    await line.play_on()
+    await line.seconds_until_done()
+    assert line.recital.end() == Heard(1_000, 1)
 
 
 @pytest.mark.parametrize("plays", [1, 2, 3])

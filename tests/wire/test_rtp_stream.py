@@ -212,6 +212,23 @@ async def test_an_answer_that_leads_nowhere_is_refused(address: str, port: int) 
         await phone.hear(1)
 
 
+@pytest.mark.parametrize("spoke", [False, True])
+async def test_nobody_listens_where_packets_are_refused_and_none_ever_came(spoke: bool) -> None:
+    async with call() as (studio, stream, phone, _):
+        stream.connect(phone.answer())
+        await phone.hear(2)
+        assert not stream.nobody_listens
+        if spoke:
+            phone.rtp.sendto(bytes([0x80, 0]) + bytes(30), stream.local)
+            await phone.hear(3)
+        phone.rtp.close()
+        ended = asyncio.Event()
+        stream.play(CLIP * 3, ended.set)
+        await asyncio.wait_for(ended.wait(), PATIENCE)
+        assert studio.figures().packets_refused > 0
+        assert stream.nobody_listens is not spoke
+
+
 async def test_ipv6_is_the_same() -> None:
     async with call("::1") as (_, stream, phone, digits):
         assert stream.local == ("::1", stream.pair.port)

@@ -28,6 +28,8 @@ STEP: Final = int(BEAT * 1_000) * OCTETS_PER_MS
 
 _SPOKEN: Final = frozenset({*PAYLOAD_TYPES.values(), 13})
 """Payload types by which sound is known: both laws, and comfort noise (RFC 3389), which some send first."""
+_REFUSES_FOR: Final = round(2 / BEAT)
+"""Beats for which an ICMP error holds: many hosts send one a second at most."""
 _STALE: Final = 64
 """Packets that may wait in a socket from before it knew whom to hear."""
 
@@ -63,7 +65,8 @@ class Stream:
     __slots__ = (
         "_closed", "_cname", "_destination", "_ear", "_latched", "_loop", "_on_end", "_peer", "_play", "_rtcp_to",
         "_stage", "_symmetric", "base", "clip", "keys", "kind", "law", "local", "on_digit", "pair", "payload",
-        "phase", "position", "read", "reporting", "sent", "sequence", "silence", "size", "ssrc", "write",
+        "phase", "position", "read", "refused_at", "reporting", "sent", "sequence", "silence", "size", "ssrc",
+        "was_heard", "write",
     )  # fmt: skip
 
     def __init__(self, pair: Pair, local: tuple[str, int], stage: Stage, symmetric: bool) -> None:
@@ -96,6 +99,9 @@ class Stream:
         self.payload = self.kind = 0
         self.keys: frozenset[int] = frozenset()
         self.sent = 0
+        self.was_heard = False
+        self.refused_at: int | None = None
+        """The last beat at which ICMP said that nobody is there."""
         self.sequence = secrets.randbits(15)
         self.base = secrets.randbits(32)
         self.ssrc = secrets.randbits(32)
@@ -181,6 +187,12 @@ class Stream:
         self._play += 1
         self._on_end = self.clip = None
         return min(self.position, self.size)
+
+    @property
+    def nobody_listens(self) -> bool:
+        """Whether what is played reaches nobody: its packets are refused, and none ever came from there."""
+        refused_at = self.refused_at
+        return not self.was_heard and refused_at is not None and self._stage.number - refused_at < _REFUSES_FOR
 
     @property
     def played_ms(self) -> int:

@@ -177,6 +177,7 @@ class Studio:
                 stream.write(head + payload)
             except OSError:
                 refused += 1
+                stream.refused_at = number
             stream.sequence = sequence + 1 & 0xFFFF
             stream.sent += 1
             stream.kind = stream.payload
@@ -200,9 +201,11 @@ class Studio:
             except OSError:
                 # ICMP: nobody is there, or not yet. What was sent is lost; signalling says what is to be done.
                 self._refused += 1
+                stream.refused_at = self.number
                 continue
             if size > HEADER.size:
                 heard += 1
+                stream.was_heard = True
                 if buffer[1] & 0x7F in stream.keys:
                     stream.hear_key(self._view[:size])
         self._heard += heard

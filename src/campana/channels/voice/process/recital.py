@@ -90,8 +90,9 @@ class Recital:
         self._playing = False
         if self._over:
             return
-        self.heard.plays += 1
-        self.heard.ms += len(self._clip) // OCTETS_PER_MS
+        if not self._stream.nobody_listens:
+            self.heard.plays += 1
+            self.heard.ms += len(self._clip) // OCTETS_PER_MS
         if self._begun < self._script.plays and self._would_end_in_time():
             self._after(self._settings.pause, self._play)
         elif self._script.waits_for_key:
