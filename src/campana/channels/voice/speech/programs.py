@@ -16,6 +16,7 @@ from typing import Final
 from campana.channels.voice.speech.contract import EngineFailed, SpeechRefused, SpeechUnavailable
 
 _PART: Final = 65_536
+_FAREWELL_SECONDS: Final = 10.0
 _LIMITED: Final = 'ulimit -f "$1"; shift; exec "$@"'
 """Runs a program that is ended by SIGXFSZ when a file of its grows beyond so many blocks."""
 _BLOCK: Final = 512
@@ -103,6 +104,15 @@ def _check(words: Sequence[str], code: int, codes: Collection[int] = (0,)) -> No
 
 
 async def _end(process: Process) -> None:
+    """Kill it, and wait until it is gone.
+
+    What it has printed is read to its end: asyncio tells of a process only once its pipes are at an end, and reads no
+    further in a pipe of which too much is waiting already.
+    """
     with contextlib.suppress(ProcessLookupError):
         process.kill()
-    await process.wait()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_FAREWELL_SECONDS):
+            while process.stdout is not None and await process.stdout.read(_PART):
+                pass
+            await process.wait()
