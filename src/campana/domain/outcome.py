@@ -136,7 +136,7 @@ DELIVERY_ERRORS: dict[DeliveryCode, DeliveryError] = {
         DeliveryError(_C.VOICE_NUMBER_UNKNOWN, _FINAL, "The number does not exist, or not any more."),
         DeliveryError(_C.VOICE_DECLINED, _FINAL, "The person, or someone on their behalf, declined the call."),
         DeliveryError(_C.VOICE_NO_COMMON_MEDIA, _FINAL, "The other side speaks no codec that we do."),
-        DeliveryError(_C.VOICE_MISCONFIGURED, _RETRY, "The route's credentials or settings are refused."),
+        DeliveryError(_C.VOICE_MISCONFIGURED, _RETRY, "The trunk refuses the route's credentials or settings."),
         DeliveryError(_C.VOICE_SPEECH_UNAVAILABLE, _RETRY, "No speech engine could speak the text just then."),
         DeliveryError(_C.EMAIL_UNREACHABLE, _RETRY, "The mail server could not be reached."),
         DeliveryError(_C.EMAIL_TEMPORARY, _RETRY, "The mail server could not take the message just then."),
