@@ -16,7 +16,7 @@ class RouteSettings(BaseModel):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")
     """Unique name; shown in logs, metrics and with every attempt. Never change the name of a route in use."""
     channel: str
-    """`sms` or `email`."""
+    """`sms`, `voice` or `email`."""
     url: str = Field(repr=False)
     """Where and how to connect; user and password may stand in it. Never logged unmasked."""
     rate: float | None = Field(default=None, gt=0, le=100_000)
