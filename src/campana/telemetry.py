@@ -247,7 +247,11 @@ class Metrics:
         )
         self.attempts_sent = Count(registry, "campana_attempts_sent", "Attempts handed to a route.", "medium", "route")
         self.outcomes = Count(
-            registry, "campana_outcomes", "Attempts recorded, by LastDeliveryErrorCode.", "medium", "code"
+            registry,
+            "campana_outcomes",
+            "Results recorded, by LastDeliveryErrorCode: 0 handed over or delivered, and one more by late news.",
+            "medium",
+            "code",
         )
         self.receipts = Count(registry, "campana_receipts", "Late news from carriers.", "route", "state")
         self.soap_requests = Count(
