@@ -171,7 +171,8 @@ class Watch:
             state = TrunkState.CONNECTING if None in self._problems.values() else TrunkState.UP
         if (state, problem) != self._told:
             self._told = (state, problem)
-            _log.info("voice.trunk_state", route=self._stack.settings.name, state=state.value, reason=problem)
+            log = _log.warning if state is TrunkState.DOWN else _log.info
+            log("voice.trunk_state", route=self._stack.settings.name, state=state.value, reason=problem)
             self._tell_state(state, problem)
 
 
