@@ -93,6 +93,6 @@ def _sentence(error: Exception) -> str:
         return f"the database cannot be used right now: {scrub(str(error))}"
     if isinstance(error, MethodError):
         return error.sentence
-    if isinstance(error, OSError) and error.strerror and error.filename is None:
-        return error.strerror
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     return str(error)
