@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import re
 import shutil
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
@@ -187,8 +188,25 @@ class Message:
         return value
 
 
-_DICE = random.SystemRandom()
-"""Not the dice that hypothesis sets to the same number in every process."""
+_BLOCK = 4
+"""Ports that are given out together: a program takes the one it is told, and the one or two after it."""
+
+
+def _blocks() -> Iterator[int]:
+    """The first port of each block from 10,000 to 15,999, in turn, from anywhere on; each test worker has its own half.
+
+    In turn, so that two programs never get the same one, nor one that has hardly been given back.
+    """
+    worker = int(re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "")) or 0) % 2
+    blocks = range(10_000 + 3_000 * worker, 13_000 + 3_000 * worker, _BLOCK)
+    # Not the dice that hypothesis sets to the same number in every process.
+    place = random.SystemRandom().randrange(len(blocks))
+    while True:
+        yield blocks[place % len(blocks)]
+        place += 1
+
+
+_PORTS = _blocks()
 _ENTRY = re.compile(
     r"^-{20,} \d{4}-\d\d-\d\d[ \t](\d\d):(\d\d):(\d\d\.\d+)\n\w+ message (received|sent) .*?:\n\n", re.MULTILINE
 )
@@ -251,7 +269,7 @@ def free_port(host: str = "127.0.0.1", beside: int = 2) -> int:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for _ in range(100):
         with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-            port = _DICE.randrange(10_000, 16_000, 2)
+            port = next(_PORTS)
             for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
                 for number in (port, port + beside):
                     stack.enter_context(socket.socket(family, kind)).bind((host, number))
