@@ -88,7 +88,7 @@ async def speaking(speech: Speech, settings: Settings) -> AsyncIterator[None]:
 def upgrade(settings: Settings) -> str:
     """Create or upgrade the database; tell in a sentence what was done. Raises StoreUnavailable."""
     path = settings.database_path
-    _make_folder(path)
+    _make_place(path)
     before, after = upgrade_database(f"sqlite:///{path}")
     if before == after:
         return f"The database {path} is at revision {after} already."
@@ -235,22 +235,29 @@ def _readiness(engine: Engine) -> tuple[bool, dict[str, Any]]:
 
 async def _open(settings: Settings, metrics: Metrics | None) -> SqliteStore:
     path = settings.database_path
-    _make_folder(path)
+    _make_place(path)
     on_commit = None if metrics is None else lambda seconds: metrics.store_commit_seconds.observe(seconds=seconds)
     return await SqliteStore.open(path, on_commit)
 
 
-def _make_folder(path: Path) -> None:
+def _make_place(database: Path) -> None:
+    """Make the folder and the file where they are missing, for our eyes only: numbers and texts stand in there.
+
+    SQLite takes the file as it is, and gives its own files beside it the same permissions. Raises StoreUnavailable.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        database.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        raise StoreUnavailable(f"the folder {path.parent} cannot be made: {error.strerror}") from error
+        raise StoreUnavailable(f"the folder {database.parent} cannot be made: {error.strerror}") from error
+    with contextlib.suppress(OSError):
+        # What is wrong with the file, SQLite says better.
+        os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
 
 
 @contextlib.contextmanager
 def _only_server(database: Path) -> Iterator[None]:
     """Hold the lock that lets one server alone work on an embedded database. Raises StoreUnavailable."""
-    _make_folder(database)
+    _make_place(database)
     with open(f"{database}.lock", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -259,6 +259,19 @@ def test_a_database_that_cannot_be_used_is_told_in_a_sentence(run, file: Path, w
     assert done.err.splitlines()[-1].startswith("campana: the database cannot be used right now: ")
 
 
+def test_what_is_kept_is_for_its_own_user_alone(run, tmp_path: Path) -> None:
+    place = tmp_path / "campana-data"
+    place.mkdir(mode=0o755)
+    before = os.umask(0o022)
+    try:
+        run("account", "add", "acme")
+    finally:
+        os.umask(before)
+    kept = list(place.iterdir())
+    assert kept
+    assert {path.name: oct(path.stat().st_mode & 0o777) for path in kept} == {path.name: "0o600" for path in kept}
+
+
 def test_routes_that_do_not_work_are_told(run, file: Path, closed_port: int) -> None:
     file.write_text(ROUTES.format(port=closed_port))
     done = run("routes", "check")
