@@ -98,7 +98,10 @@ def _say(row: AttemptRow) -> None:
     ]
     say("  ".join(filter(None, words)))
     if row.call is not None:
-        say("  " + ", ".join(_call_words(row.call)))
+        words = _call_words(row.call)
+        # The carrier's words stand in the line above already, unless they came with the hang-up.
+        words += [_plain(row.call.reason)] if row.call.reason not in ("", row.carrier_text) else []
+        say("  " + ", ".join(words))
 
 
 def _call_words(call: CallReport) -> list[str]:
@@ -113,7 +116,7 @@ def _call_words(call: CallReport) -> list[str]:
     words.append(_HUNG_UP[call.ended_by])
     words += [] if call.sip_status is None else [f"SIP {call.sip_status}"]
     words += [] if call.q850 is None else [f"Q.850 {call.q850}"]
-    return [*words, _plain(call.reason)] if call.reason else words
+    return words
 
 
 def _seconds(milliseconds: int) -> str:
