@@ -240,15 +240,19 @@ async def _open(settings: Settings, metrics: Metrics | None) -> SqliteStore:
     return await SqliteStore.open(path, on_commit)
 
 
+def _make_folder(database: Path) -> None:
+    try:
+        database.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StoreUnavailable(f"the folder {database.parent} cannot be made: {error.strerror}") from error
+
+
 def _make_place(database: Path) -> None:
     """Make the folder and the file where they are missing, for our eyes only: numbers and texts stand in there.
 
     SQLite takes the file as it is, and gives its own files beside it the same permissions. Raises StoreUnavailable.
     """
-    try:
-        database.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise StoreUnavailable(f"the folder {database.parent} cannot be made: {error.strerror}") from error
+    _make_folder(database)
     with contextlib.suppress(OSError):
         # What is wrong with the file, SQLite says better.
         os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
@@ -257,7 +261,7 @@ def _make_place(database: Path) -> None:
 @contextlib.contextmanager
 def _only_server(database: Path) -> Iterator[None]:
     """Hold the lock that lets one server alone work on an embedded database. Raises StoreUnavailable."""
-    _make_place(database)
+    _make_folder(database)
     with open(f"{database}.lock", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
