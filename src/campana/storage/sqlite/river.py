@@ -5,6 +5,7 @@ Must not know when a campaign is open, how fast a route is, or what an outcome d
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -42,6 +43,9 @@ SWEPT_AT_ONCE = 50
 """Lapsed leases that are ended in one transaction."""
 MOST_TEXT = 4_000_000
 """Characters of contacts' own texts that one lease holds in memory, but for the last one's excess."""
+_EPOCHS = itertools.count(1)
+"""Never the same twice in a process, whose owner's name is its own: SQLite gives the id of a chunk that is gone to
+another one, and a lease of the one must not pass for a lease of the other."""
 CANCELLED_AT_ONCE = 20_000
 """Contact numbers that the sweep of a deleted campaign passes in one transaction."""
 
@@ -65,7 +69,7 @@ SELECT count(*), min(id), max(id) FROM (
 )
 """
 _NEXT_CHUNK = """
-SELECT k.id, k.campaign, k.medium, k.first, k.last, k.ids, k.epoch, k.turn, k.closes_at, k.size, c.revision
+SELECT k.id, k.campaign, k.medium, k.first, k.last, k.ids, k.turn, k.closes_at, k.size, c.revision
 FROM chunks AS k JOIN campaigns AS c ON c.number = k.campaign
 WHERE k.owner IS NULL AND k.opens_at <= :now AND k.closes_at > :now
   AND c.is_paused = 0 AND c.deleted_at IS NULL AND (c.media >> k.medium & 1) = 1
@@ -341,7 +345,7 @@ def _claim_next(connection: sqlite3.Connection, query: ClaimQuery) -> Lease | No
         row = connection.execute(_NEXT_CHUNK, wanted).fetchone()
         if row is None:
             return None
-        chunk, campaign, medium, first, last, ids, epoch, turn, closes_at, size, revision = row
+        chunk, campaign, medium, first, last, ids, turn, closes_at, size, revision = row
         span, rest = _within_reach(connection, _Span(first, last, ids))
         if rest is not None:
             place = Cut(campaign, Medium(medium), 0, turn, 0, closes_at)
@@ -358,9 +362,10 @@ def _claim_next(connection: sqlite3.Connection, query: ClaimQuery) -> Lease | No
         # From here on the chunk names exactly what it claimed, so that no other chunk's deliveries are taken for its.
         exact = _Span.of([delivery.id for delivery in claimed])
         kept = None if (exact.first, exact.last, exact.ids) == (first, last, None) else pack([d.id for d in claimed])
-        leased = {"to_owner": query.owner, "to_epoch": epoch + 1, "until": query.until, "to_ids": kept}
+        epoch = next(_EPOCHS)
+        leased = {"to_owner": query.owner, "to_epoch": epoch, "until": query.until, "to_ids": kept}
         run(connection, queries.set_lease, chunk=chunk, **leased)
-        return Lease(chunk, campaign, Medium(medium), query.owner, epoch + 1, query.until, turn, closes_at, claimed)
+        return Lease(chunk, campaign, Medium(medium), query.owner, epoch, query.until, turn, closes_at, claimed)
 
 
 def _within_reach(connection: sqlite3.Connection, span: _Span) -> tuple[_Span, _Span | None]:
@@ -389,16 +394,17 @@ def _split(connection: sqlite3.Connection, lease: Lease, groups: Sequence[Sequen
         span = _Span.of([delivery.id for delivery in group])
         cut = Cut(lease.campaign, lease.medium, len(group), lease.turn, 0, lease.closes_at)
         chunk = _insert_chunk(connection, cut, span, len(group), 0)
+        epoch = next(_EPOCHS)
         run(
             connection,
             queries.set_lease,
             chunk=chunk,
             to_owner=lease.owner,
-            to_epoch=1,
+            to_epoch=epoch,
             until=lease.until,
             to_ids=span.ids,
         )
-        leases.append(replace(lease, chunk=chunk, epoch=1, deliveries=list(group)))
+        leases.append(replace(lease, chunk=chunk, epoch=epoch, deliveries=list(group)))
     run(connection, queries.drop, chunk=lease.chunk)
     return leases
 
