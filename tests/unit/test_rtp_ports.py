@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from campana.channels.voice.media.ports import EXPEDITED, Pair, PortRange, address_towards
+from campana.channels.voice.addresses import source_address
+from campana.channels.voice.media.ports import EXPEDITED, Pair, PortRange
 
 LOCAL = "127.0.0.1"
 
@@ -143,5 +144,5 @@ def test_ipv6_is_the_same(opened: Opened) -> None:
 
 @pytest.mark.parametrize("destination", ["127.0.0.1", "127.1.2.3", "::1"])
 def test_the_address_that_leads_to_the_loopback_is_of_the_loopback(destination: str) -> None:
-    found = address_towards(destination)
+    found = source_address(destination)
     assert found == ("::1" if ":" in destination else "127.0.0.1")

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final, Self, TypedDict, Unpack
 from urllib.parse import unquote as unescape
 
+from campana.channels.voice.addresses import source_address
 from campana.channels.voice.media.laws import Law
-from campana.channels.voice.media.ports import address_towards
 from campana.channels.voice.sip.headers import SipSyntaxError, parse_uri, unquote
 from campana.channels.voice.sip.message import Request, uri_of
 from campana.sandbox.magic_voice import LISTENS, fate_of
@@ -254,7 +254,7 @@ class SipSimulator(Simulator[SipLink]):
     def address_towards(self, way: Way) -> str:
         """Our address as the other end of a way reaches it."""
         any_address = self.is_address(self.host) and ipaddress.ip_address(self.host).is_unspecified
-        return address_towards(way.source[0]) if any_address or not self.is_address(self.host) else self.host
+        return source_address(way.source[0]) if any_address or not self.is_address(self.host) else self.host
 
     def via(self, way: Way) -> str:
         """Transport, host and port for a Via of ours."""

@@ -10,15 +10,14 @@ import random
 import socket
 from typing import Final, NamedTuple
 
+from campana.channels.voice.addresses import family_of
+
 EXPEDITED: Final = 46 << 2
 """DSCP EF in the octet of IPv4's TOS and IPv6's traffic class (RFC 4594, section 4.1: telephony)."""
 RECEIVE_BUFFER: Final = 32_768
 """Octets, of which the kernel counts a packet of 20 ms as some 800: more than half a second, and no more than that,
 since what waited longer is of no use."""
 SEND_BUFFER: Final = 65_536
-
-_DISCARD: Final = 9
-"""A port to look for a route with; nothing is sent to it."""
 
 
 class Pair(NamedTuple):
@@ -28,19 +27,6 @@ class Pair(NamedTuple):
     rtcp: socket.socket
     address: str
     port: int
-
-
-def address_towards(destination: str) -> str:
-    """The local address from which packets to `destination` (an IP address) would leave. Raises OSError."""
-    with socket.socket(family_of(destination), socket.SOCK_DGRAM) as probe:
-        probe.connect((destination, _DISCARD))
-        found: str = probe.getsockname()[0]
-        return found
-
-
-def family_of(address: str) -> socket.AddressFamily:
-    """The family of an IP address."""
-    return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
 class PortRange:

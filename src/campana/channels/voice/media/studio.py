@@ -12,10 +12,11 @@ import socket
 from contextlib import suppress
 from typing import Final, NamedTuple
 
+from campana.channels.voice.addresses import family_of, source_address
 from campana.channels.voice.media import rtcp
 from campana.channels.voice.media.clips import Clips
 from campana.channels.voice.media.pacing import BEAT, PHASES, Pacer
-from campana.channels.voice.media.ports import PortRange, address_towards, family_of
+from campana.channels.voice.media.ports import PortRange
 from campana.channels.voice.media.rtp import FRAME, HEADER, LARGEST, MARKER, PLAIN
 from campana.channels.voice.media.stream import STEP, Stream
 
@@ -83,7 +84,7 @@ class Studio:
         address = self._local_address
         if address and family_of(address) == family_of(towards):
             return address
-        return address_towards(towards)
+        return source_address(towards)
 
     async def clip(self, path: str) -> bytes:
         """The octets of a file, shared by all who play it. Raises OSError."""

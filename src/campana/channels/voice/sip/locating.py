@@ -16,9 +16,9 @@ from typing import Final
 
 import structlog
 
+from campana.channels.voice.addresses import family_of
 from campana.channels.voice.settings import VoiceRouteSettings
 from campana.channels.voice.sip.flow import Target
-from campana.channels.voice.sip.own_address import family_of
 from campana.channels.voice.sip.resolving import NameResolver, Resolver, SrvRecord, UnresolvedError
 from campana.channels.voice.sip.uri import Transport, TrunkUri, parse_trunk
 

@@ -8,20 +8,8 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 
+from campana.channels.voice.addresses import family_of, source_address
 from campana.channels.voice.settings import VoiceRouteSettings
-
-
-def family_of(address: str) -> socket.AddressFamily:
-    """The IP version of an address."""
-    return socket.AF_INET6 if ":" in address else socket.AF_INET
-
-
-def source_address(towards: str) -> str:
-    """The address that this machine sends from to another one. Nothing is sent. Raises OSError without a way there."""
-    with socket.socket(family_of(towards), socket.SOCK_DGRAM) as probe:
-        # Any port will do: connecting a UDP socket asks for the way and no more.
-        probe.connect((towards, 9))
-        return str(probe.getsockname()[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import dns.asyncresolver
 import dns.exception
 import dns.resolver
 
-from campana.channels.voice.sip.own_address import source_address
+from campana.channels.voice.addresses import source_address
 
 SECONDS: Final = 5.0
 """How long one look-up may take."""

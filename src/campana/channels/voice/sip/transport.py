@@ -14,9 +14,10 @@ from typing import Final
 
 import structlog
 
+from campana.channels.voice.addresses import family_of
 from campana.channels.voice.settings import VoiceRouteSettings
 from campana.channels.voice.sip.flow import Flow, Receiver, Target
-from campana.channels.voice.sip.own_address import OwnAddress, family_of
+from campana.channels.voice.sip.own_address import OwnAddress
 from campana.channels.voice.sip.transport_stream import StreamFlow, tls_context
 from campana.channels.voice.sip.transport_udp import UdpSocket
 from campana.channels.voice.sip.uri import Transport, parse_trunk
