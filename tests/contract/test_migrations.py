@@ -23,7 +23,7 @@ from campana.storage.tables import metadata
 from tests.contract import postgres_kit
 
 T = TypeVar("T")
-HEAD = "0002"
+HEAD = "0003"
 OLD_ATTEMPT = "INSERT INTO attempts VALUES ({}, 1, {}, 'sms', 4, 0, 0, NULL, 'delivered')"
 
 

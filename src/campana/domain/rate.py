@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from collections import deque
 
+import msgspec
+
 SLOWEST = 1.0
 """Messages a second below which throttling answers do not push a route."""
 
@@ -25,6 +27,17 @@ MARGIN_MS = 20
 
 PENDING_MS = 5
 """How long to wait before asking again when there is room only once granted messages have left."""
+
+
+class PaceMemory(msgspec.Struct):
+    """What a pace knows, to be kept outside of it: what several processes send is paced as if one did."""
+
+    slots: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    departures: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    ceiling: float | None = None
+    slowed_at: int = 0
+    pause_until: int = 0
+    latest: int = 0
 
 
 class Pace:
@@ -47,6 +60,31 @@ class Pace:
         self._slowed_at = 0
         self._pause_until = 0
         self._latest = 0
+
+    @classmethod
+    def remembering(cls, rate: float | None, memory: PaceMemory, pending: int) -> Pace:
+        """A pace that goes on where the one of `memory` stopped, with so many granted messages still to leave."""
+        pace = cls(rate)
+        pace._slots = deque(memory.slots)
+        pace._departures = deque(memory.departures)
+        pace._in_window = sum(count for _, count in memory.departures)
+        pace._pending = pending
+        pace._ceiling = math.inf if memory.ceiling is None else memory.ceiling
+        pace._slowed_at = memory.slowed_at
+        pace._pause_until = memory.pause_until
+        pace._latest = memory.latest
+        return pace
+
+    def memory(self) -> PaceMemory:
+        """What is to be kept for `remembering`; of what is pending, whoever keeps it takes care."""
+        return PaceMemory(
+            slots=list(self._slots),
+            departures=list(self._departures),
+            ceiling=None if self._ceiling == math.inf else self._ceiling,
+            slowed_at=self._slowed_at,
+            pause_until=self._pause_until,
+            latest=self._latest,
+        )
 
     @property
     def rate(self) -> float | None:
@@ -108,6 +146,13 @@ class Pace:
         if self._departures and self._departures[-1][0] == now:
             count += self._departures.pop()[1]
         self._departures.append((now, count))
+
+    def had_left(self, count: int, at: int) -> None:
+        """Note that messages left at an instant that may be past, those granted by whoever keeps what is pending."""
+        departures = dict(self._departures)
+        departures[at] = departures.get(at, 0) + count
+        self._departures = deque(sorted(departures.items()))
+        self._in_window += count
 
     def give_back(self, unused: int) -> None:
         """Return granted messages that did not leave, so that they do not count."""

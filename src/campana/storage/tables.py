@@ -318,3 +318,52 @@ incoming = Table(
     Column("delivery", BigInteger),
 )
 """Messages that people sent to us, with the delivery to which they most likely answer."""
+
+# --- what processes know of each other ---------------------------------------------------------------------------
+
+instance = Table(
+    "instance",
+    metadata,
+    Column("number", SmallInteger, primary_key=True, autoincrement=False),
+    Column("id", Text, nullable=False),
+    Column("label", Text),
+    Column("epoch", BigInteger, nullable=False),
+    Column("home", Text),
+    Column("retired", SmallInteger, nullable=False),
+    Column("oldest_code", Text, nullable=False),
+)
+"""One row, number 1: which of all databases this one is. `epoch` rises as long as something runs on it, `home` says
+where it lay then, and `label` what its operator calls it; a retired one never sends. `oldest_code` is the oldest
+revision whose program still works on the tables as they are now."""
+
+members = Table(
+    "members",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("role", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("routes", Text, nullable=False),
+)
+"""Processes that live, each until `until` unless it says so again. `code` is the newest revision that its program
+knows, `routes` the health of the routes that it runs, as JSON."""
+
+duties = Table(
+    "duties",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("until", BigInteger, nullable=False),
+)
+"""What one process does for all, and until when it has the right to."""
+
+route_states = Table(
+    "route_states",
+    metadata,
+    Column("route", Text, primary_key=True),
+    Column("body", Text, nullable=False),
+)
+"""What processes that use a route keep between them, as JSON: see domain/sharing.py. On PostgreSQL it is unlogged: it
+costs no log, and after a crash it is empty, which is known to mean that nothing is known."""
