@@ -70,6 +70,9 @@ class Answer(msgspec.Struct, frozen=True):
 
 def pace(state: RouteState, rate: float, ask: Ask, now: int) -> Answer:
     """Take note of what an owner tells and grant what the route's rate leaves room for."""
+    if now < state.pace.latest <= now + GRAIN_MS:
+        # Two that came together, told the time in the other order: the clock was not set back.
+        now = state.pace.latest
     left = _note(state, ask, now)
     together = Pace.remembering(rate, state.pace, sum(count for count, _ in state.pending.values()))
     for at, count in left:

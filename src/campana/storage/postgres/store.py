@@ -12,6 +12,7 @@ from campana.storage.migrate import upgrade
 from campana.storage.postgres.accounts import PostgresAccounts
 from campana.storage.postgres.attempts import PostgresAttempts
 from campana.storage.postgres.campaigns import PostgresCampaigns
+from campana.storage.postgres.cluster import PostgresCluster
 from campana.storage.postgres.contacts import PostgresContacts
 from campana.storage.postgres.database import Database, Pooling
 from campana.storage.postgres.receipts import PostgresReceipts
@@ -33,6 +34,7 @@ class PostgresStore:
         self.attempts = PostgresAttempts(database)
         self.river = PostgresRiver(database)
         self.receipts = PostgresReceipts(database)
+        self.cluster = PostgresCluster(database)
 
     @classmethod
     async def open(
