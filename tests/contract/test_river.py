@@ -296,8 +296,11 @@ async def test_a_heartbeat_keeps_a_lease(world: World) -> None:
     await world.add(1, first=2)
     await world.plan()
     await world.claim()
-    await world.store.river.heartbeat("worker", [kept.chunk], NOW + 60_000)
-    await world.store.river.heartbeat("somebody else", [kept.chunk], 0)
+    heartbeat, epochs = world.store.river.heartbeat, {kept.chunk: kept.epoch}
+    assert await heartbeat("worker", epochs, NOW + 60_000) == {kept.chunk}
+    assert await heartbeat("somebody else", epochs, 0) == frozenset()
+    assert await heartbeat("worker", {kept.chunk: kept.epoch + 1}, 0) == frozenset()
+    assert await heartbeat("worker", {}, 0) == frozenset()
     assert await world.store.river.sweep(NOW + 50_000, rules(), NOW) == []
     assert await world.statuses() == [Status.SENDING, Status.PENDING]
 

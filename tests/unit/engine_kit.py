@@ -15,8 +15,9 @@ from campana.domain.message import Content
 from campana.domain.outcome import Receipt
 from campana.engine.limits import Ways
 from campana.engine.options import EngineOptions
-from campana.storage.river import Cut, Lane, Waiting
+from campana.storage.river import Cut, Lane, Lease, Waiting
 from campana.storage.store import CampaignRow, StoreUnavailable
+from campana.storage.tables import NEVER
 
 START = 1_790_000_000_000  # 2026-09-21T14:13:20Z, a Monday
 
@@ -46,6 +47,11 @@ def campaign_row(number: int = 1, account: int = 1, **changes: Any) -> CampaignR
     campaign = Campaign(**(values | changes))
     zone = campaign.time_zone or "UTC"
     return CampaignRow(number, account, 1, "api", 1, 1, zone, campaign, account_id=f"account-{account}")
+
+
+def lease(until: int = START + 30_000_000) -> Lease:
+    """A lease of nothing, for whatever only asks how long it lasts."""
+    return Lease(1, 1, Medium.SMS, "test", 1, until, 0, NEVER, [])
 
 
 class Shelf:

@@ -8,14 +8,14 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from engine_kit import START, HandClock, Shelf, campaign_row
+from engine_kit import START, HandClock, Shelf, campaign_row, lease
 
 from campana.bus.contract import Hint, News
 from campana.domain.campaign import EmailSettings, SmsSettings
 from campana.domain.delivery import Medium
 from campana.domain.moment import DAY, MINUTE
 from campana.domain.schedule import window_of
-from campana.engine.gates import SHUT, Gates, Opening, Passage, opening_of
+from campana.engine.gates import MARGIN_MS, SHUT, Gates, Opening, Passage, opening_of
 from campana.storage.store import StoreUnavailable
 from campana.storage.tables import NEVER
 
@@ -189,10 +189,14 @@ async def test_a_passage_ends_with_what_the_campaign_said() -> None:
     shelf = Shelf(campaign_row())
     gates = Gates(shelf, HandClock())
     gate = await gates.enter(1, SMS)
-    old = Passage(gate, gate.revision)
+    old = Passage(gate, gate.revision, lease())
     assert old.permit()
     shelf.put(campaign_row(email=EmailSettings(True, "news@example.com", "Other", "<p>Other</p>")))
     await gates.refresh(1)
     assert gate.permit()
     assert not old.permit()
-    assert Passage(gate, gate.revision).permit()
+    assert Passage(gate, gate.revision, lease()).permit()
+    short = Passage(gate, gate.revision, lease(until=START + MARGIN_MS + 1))
+    assert short.permit()
+    short.lease.until = START + MARGIN_MS
+    assert not short.permit(), "somebody else may have it"

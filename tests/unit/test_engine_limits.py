@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from engine_kit import START, HandClock, Shelf, StandingRoute, campaign_row, ways
+from engine_kit import START, HandClock, Shelf, StandingRoute, campaign_row, lease, ways
 
 from campana.channels.contract import Health
 from campana.domain.delivery import Medium
@@ -109,7 +109,7 @@ def test_the_rate_of_an_account_s_fastest_route(routes: list[dict[str, Any]], ex
 
 async def passage(clock: HandClock) -> Passage:
     gate = await Gates(Shelf(campaign_row()), clock).enter(1, SMS)
-    return Passage(gate, gate.revision)
+    return Passage(gate, gate.revision, lease())
 
 
 def way_of(**changes: Any) -> Way:

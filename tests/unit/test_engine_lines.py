@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from engine_kit import HandClock, Shelf, StandingRoute, campaign_row, ways
+from engine_kit import HandClock, Shelf, StandingRoute, campaign_row, lease, ways
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,7 +25,7 @@ DELIVERING = Change(Status.DELIVERING, DeliveryCode.OK, True)
 
 async def passage(number: int = 1) -> Passage:
     gate = await Gates(Shelf(campaign_row(number)), HandClock()).enter(number, SMS)
-    return Passage(gate, gate.revision)
+    return Passage(gate, gate.revision, lease())
 
 
 def shut(gate: Gate) -> None:

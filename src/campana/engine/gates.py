@@ -13,6 +13,7 @@ from campana.bus.contract import Hint, News
 from campana.domain.delivery import Medium
 from campana.domain.moment import Clock
 from campana.domain.schedule import Window, closes_at, is_open, next_opening, window_of
+from campana.storage.river import Lease
 from campana.storage.store import CampaignRow, Campaigns
 from campana.storage.tables import NEVER
 
@@ -55,7 +56,11 @@ class Gate:
 
     def permit(self) -> bool:
         """True where an attempt may begin at this very moment."""
-        return not self.stopped and self.opening.opens_at <= self.clock() < self.opening.closes_at
+        return self.permits(self.clock())
+
+    def permits(self, now: int) -> bool:
+        """True where an attempt may begin at `now`, which is this very moment."""
+        return not self.stopped and self.opening.opens_at <= now < self.opening.closes_at
 
     async def wait(self, seconds: float) -> None:
         """Wait a while, less where the gate shuts meanwhile."""
@@ -79,17 +84,21 @@ class Gate:
 
 @dataclass(slots=True)
 class Passage:
-    """A lease's way through a gate: as long as that is open and the campaign says what it said at the beginning.
+    """A lease's way through a gate: as long as that is open, the campaign says what it said at the beginning, and the
+    lease lasts.
 
-    A lease that loses it for an edit is given back, so that what has not begun is claimed again as it reads now.
+    A lease that loses it for an edit is given back, so that what has not begun is claimed again as it reads now. One
+    that has lapsed may be somebody else's: a process that stood still must not go on sending where it stopped.
     """
 
     gate: Gate
     revision: int
+    lease: Lease
 
     def permit(self) -> bool:
         """True where an attempt of the lease may begin at this very moment."""
-        return self.gate.revision == self.revision and self.gate.permit()
+        now = self.gate.clock()
+        return self.gate.revision == self.revision and self.gate.permits(now) and now < self.lease.until - MARGIN_MS
 
 
 class Gates:
@@ -158,3 +167,6 @@ class Gates:
 
 
 _REMEMBERED = 10_000
+
+MARGIN_MS = 200
+"""By so much a lease ends earlier for who has it than for others: what it permits last is on its way by then."""

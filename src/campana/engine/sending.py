@@ -82,17 +82,17 @@ class Sender:
         self._options = options
         self._clock = clock
         self._renderer = Renderer(river)
-        self.carried: set[int] = set()
-        """Chunks whose leases are to be kept alive. One whose carrying failed leaves it, so that it lapses."""
+        self.carried: dict[int, Lease] = {}
+        """Leases that are to be kept alive, by chunk. One whose carrying failed leaves it, so that it lapses."""
 
     async def carry(self, lease: Lease, notices: Notices, metrics: Metrics) -> None:
         """Carry a lease out to its end; one that was lost is left to its new owner."""
-        self.carried.add(lease.chunk)
+        self.carried[lease.chunk] = lease
         try:
             gate = await self._persist(partial(self._gates.enter, lease.campaign, lease.medium))
             try:
                 portions = await self._sort(lease)
-                self.carried.update(portion.lease.chunk for portion in portions)
+                self.carried.update((portion.lease.chunk, portion.lease) for portion in portions)
                 # Side by side: a slow route must not hold up what goes by another.
                 await asyncio.gather(*(self._see_through(portion, gate, notices, metrics) for portion in portions))
             finally:
@@ -100,7 +100,7 @@ class Sender:
         except LeaseLost:
             log.warning("lease.lost", chunk=lease.chunk, campaign=lease.campaign)
         finally:
-            self.carried.discard(lease.chunk)
+            self.carried.pop(lease.chunk, None)
 
     async def _see_through(self, portion: _Portion, gate: Gate, notices: Notices, metrics: Metrics) -> None:
         """Carry a portion out, whatever happens to its siblings."""
@@ -111,7 +111,7 @@ class Sender:
         except Exception:
             log.exception("lease.defect", chunk=portion.lease.chunk, campaign=portion.lease.campaign)
         finally:
-            self.carried.discard(portion.lease.chunk)
+            self.carried.pop(portion.lease.chunk, None)
 
     async def _sort(self, lease: Lease) -> list[_Portion]:
         """Choose each delivery's route. Nearly always that is one route for all; else the lease is split."""
@@ -152,7 +152,7 @@ class Sender:
         notices.lane_uses(lease.campaign, lease.medium, way)
         way.leases += 1
         try:
-            course = _Course(lease, way, Passage(gate, gate.revision), rule, [])
+            course = _Course(lease, way, Passage(gate, gate.revision, lease), rule, [])
             await self._drain(course, notices, metrics)
             await self._release(lease, course.judged, course.waits_ms, notices)
         finally:

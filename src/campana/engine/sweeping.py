@@ -6,7 +6,7 @@ Must not know how anything is sent.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -15,7 +15,7 @@ from campana.domain.delivery import Medium
 from campana.domain.moment import Clock
 from campana.engine.alarm import Alarm
 from campana.engine.options import EngineOptions
-from campana.storage.river import Moved, River, Rules
+from campana.storage.river import Lease, Moved, River, Rules
 from campana.storage.store import StoreUnavailable
 from campana.storage.tables import NEVER
 from campana.telemetry import Metrics
@@ -45,8 +45,8 @@ class Sweeper:
         """At the start, where no other process can be alive: end whatever a dead one left."""
         return self._note(await self._river.sweep(NEVER, self._rules, self._clock()))
 
-    async def keep_leases(self, carried: Collection[int], told: Callable[[list[Moved]], None]) -> None:
-        """Extend our leases (`carried` holds their chunks), then end lapsed ones: three times in a lease's life.
+    async def keep_leases(self, carried: Mapping[int, Lease], told: Callable[[list[Moved]], None]) -> None:
+        """Extend our leases (`carried`, by chunk), then end lapsed ones: three times in a lease's life.
 
         Ours come first: a process that was frozen wakes up with all its tasks at once, and must not take what its
         own senders are about to record for abandoned. To be cancelled.
@@ -54,12 +54,19 @@ class Sweeper:
         while True:
             try:
                 now = self._clock()
-                await self._river.heartbeat(self._options.owner, list(carried), now + self._options.lease_ms)
+                await self._extend(list(carried.values()), now + self._options.lease_ms)
                 told(self._note(await self._river.sweep(now, self._rules, now)))
                 await self._measure(now)
             except StoreUnavailable as error:
                 log.warning("sweeping.store_unavailable", reason=str(error))
             await self._alarm.wait()
+
+    async def _extend(self, leases: Sequence[Lease], until: int) -> None:
+        epochs = {lease.chunk: lease.epoch for lease in leases}
+        kept = await self._river.heartbeat(self._options.owner, epochs, until)
+        for lease in leases:
+            # One that is lost sends no more; one that has ended meanwhile does not mind.
+            lease.until = until if lease.chunk in kept else 0
 
     async def cancel_deleted(self) -> None:
         """Cancel what waits of deleted campaigns, portion by portion; to be cancelled."""

@@ -6,7 +6,7 @@ callables that are handed in run inside the transaction, perhaps in another thre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -208,8 +208,11 @@ class River(Protocol):
         """Record what is judged and end the lease. What was not handed over waits again, to be claimed from
         `opens_at` on; True where there is such. `upcoming` is not looked at. Raises LeaseLost."""
 
-    async def heartbeat(self, owner: str, chunks: Sequence[int], until: int) -> None:
-        """Extend these leases of an owner, and only these: one whose carrier failed is to lapse."""
+    async def heartbeat(self, owner: str, epochs: Mapping[int, int], until: int) -> frozenset[int]:
+        """Extend leases of an owner, by chunk and epoch, and only these: one whose carrier failed is to lapse.
+
+        Returns the chunks that the owner still has; the others were lost, or have ended.
+        """
 
     async def sweep(self, lapsed_before: int, rules: Rules, now: int) -> list[Moved]:
         """End leases that lapsed before that instant: above the mark it waits again, below it is uncertain and goes

@@ -5,7 +5,7 @@ Must not know when a campaign is open, how fast a route is, or what an outcome d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from campana.domain.delivery import Medium, Status
@@ -16,7 +16,7 @@ from campana.storage.campaign_rows import CampaignReader
 from campana.storage.contents import content_of
 from campana.storage.outcomes import after_deletion
 from campana.storage.postgres.campaigns import find_numbers
-from campana.storage.postgres.database import Connection, Database, among_campaigns, execute, fetch, fetch_row, run
+from campana.storage.postgres.database import Connection, Database, among_campaigns, fetch, fetch_row, run
 from campana.storage.postgres.leases import IN_THEIR_TURN, Ending, claim_next, end, record_step, split, withdrawn
 from campana.storage.postgres.planning import cut_all
 from campana.storage.postgres.recording import record
@@ -36,7 +36,13 @@ _LAPSED = queries.lapsed.with_for_update(of=chunks, skip_locked=True)
 _DELETED_LANE = queries.deleted_lane.with_for_update(of=lanes, skip_locked=True)
 
 # Dialect twins.
-_HEARTBEAT = "UPDATE chunks SET lease_until = $3 WHERE owner = $1 AND id = ANY($2::bigint[])"
+_HEARTBEAT = """
+WITH ours AS (
+  SELECT id FROM chunks JOIN unnest($2::bigint[], $3::integer[]) AS j(id, epoch) USING (id, epoch)
+  WHERE owner = $1 ORDER BY id FOR UPDATE OF chunks
+)
+UPDATE chunks SET lease_until = $4 FROM ours WHERE chunks.id = ours.id RETURNING chunks.id
+"""
 _stranded = Pair.of(f"""
 SELECT id, tries + 1, attempts_left FROM deliveries
 WHERE {{where}} AND status = {Status.SENDING:d} AND id <= $3::bigint ORDER BY id
@@ -97,10 +103,11 @@ class PostgresRiver:
 
         return await self._database.write(work, first=among_campaigns(step.lease.campaign))
 
-    async def heartbeat(self, owner: str, chunks: Sequence[int], until: int) -> None:
-        """Extend these leases of an owner, and only these."""
-        ids = sorted(chunks)
-        await self._database.write(lambda connection: execute(connection, _HEARTBEAT, owner, ids, until))
+    async def heartbeat(self, owner: str, epochs: Mapping[int, int], until: int) -> frozenset[int]:
+        """Extend these leases of an owner, and only these; the chunks that it still has."""
+        which = list(epochs), list(epochs.values())
+        rows = await self._database.write(lambda connection: connection.fetch(_HEARTBEAT, owner, *which, until))
+        return frozenset(row[0] for row in rows)
 
     async def sweep(self, lapsed_before: int, rules: Rules, now: int) -> list[Moved]:
         """End lapsed leases, all of them but those on which somebody is at work."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -83,7 +83,8 @@ UPDATE chunks SET mark = coalesce(:mark, mark) WHERE id = :chunk AND owner = :ow
 RETURNING (SELECT c.deleted_at IS NOT NULL FROM campaigns AS c WHERE c.number = chunks.campaign)
 """
 _HEARTBEAT = """
-UPDATE chunks SET lease_until = :until WHERE owner = :owner AND id IN (SELECT value FROM json_each(:chunks))
+UPDATE chunks SET lease_until = :until
+WHERE owner = :owner AND (id, epoch) IN (SELECT value ->> 0, value ->> 1 FROM json_each(:epochs)) RETURNING id
 """
 _IN_RANGE = "id BETWEEN :first AND :last"
 _IN_LIST = "id IN (SELECT value FROM json_each(:ids))"
@@ -232,10 +233,11 @@ class SqliteRiver:
 
         return await self._database.write(work)
 
-    async def heartbeat(self, owner: str, chunks: Sequence[int], until: int) -> None:
-        """Extend these leases of an owner, and only these."""
-        values = {"owner": owner, "chunks": pack(sorted(chunks)), "until": until}
-        await self._database.write(lambda connection: connection.execute(_HEARTBEAT, values).rowcount)
+    async def heartbeat(self, owner: str, epochs: Mapping[int, int], until: int) -> frozenset[int]:
+        """Extend these leases of an owner, and only these; the chunks that it still has."""
+        values = {"owner": owner, "epochs": pack(sorted(epochs.items())), "until": until}
+        rows = await self._database.write(lambda connection: connection.execute(_HEARTBEAT, values).fetchall())
+        return frozenset(row[0] for row in rows)
 
     async def sweep(self, lapsed_before: int, rules: Rules, now: int) -> list[Moved]:
         """End lapsed leases, all of them."""
