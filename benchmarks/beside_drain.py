@@ -31,8 +31,8 @@ from campana.channels.voice.speech.settings import SpeechSettings
 from campana.channels.voice.speech.speech import Speech
 from campana.domain.campaign import Campaign, SmsSettings, VoiceSettings
 from campana.domain.delivery import Medium
-from campana.engine.options import EngineOptions
-from campana.engine.runner import Engine, Tools
+from campana.engine.options import EngineOptions, Tools
+from campana.engine.runner import Engine
 from campana.storage.sqlite import SqliteStore
 from campana.telemetry import Metrics, configure_logging
 from campana.wiring import SWITCH_SECONDS, now_ms
@@ -112,7 +112,7 @@ async def measure(path: Path, asked: dict[str, Any]) -> dict[str, float]:
     voice = VoiceRouteSettings(**asked["voice"])
     house = House(store, LocalBus(), Metrics(), WatchedRoute(voice, speech))
     routes = [(CHANNELS["sms"].build(sms, Means(now_ms, speech)), sms), (house.trunk, voice)]
-    options = EngineOptions(owner="bench", exclusive=True, retry_delays=(60_000,), rescan_ms=NEVER_MS)
+    options = EngineOptions(owner="bench", retry_delays=(60_000,), rescan_ms=NEVER_MS)
     engine = Engine(store, routes, house.bus, options, Tools(now_ms, house.metrics))
     gc.set_threshold(20_000, 20, 50)
     await engine.start()

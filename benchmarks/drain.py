@@ -25,8 +25,8 @@ from campana.channels.voice.speech.speech import Speech
 from campana.domain.campaign import Campaign, EmailSettings, SmsSettings
 from campana.domain.contact import Admitted
 from campana.domain.delivery import Medium, Status
-from campana.engine.options import EngineOptions
-from campana.engine.runner import Engine, Tools
+from campana.engine.options import EngineOptions, Tools
+from campana.engine.runner import Engine
 from campana.storage.sqlite import SqliteStore
 from campana.storage.store import NewContact
 from campana.telemetry import Metrics, configure_logging
@@ -120,7 +120,7 @@ async def drain(path: Path, count: int, route: dict[str, Any]) -> dict[str, floa
     campaign = await fill(store, count, medium)
     filled = {"fill_seconds": time.perf_counter() - fill_began, "fill_cpu": cpu() - fill_cpu}
     metrics = Metrics()
-    options = EngineOptions(owner="bench", exclusive=True, retry_delays=(60_000,))
+    options = EngineOptions(owner="bench", retry_delays=(60_000,))
     means = Means(now_ms, Speech(SpeechSettings(), path.parent / "speech"))
     engine = Engine(store, [(kind.build(settings, means), settings)], LocalBus(), options, Tools(now_ms, metrics))
     gc.collect()

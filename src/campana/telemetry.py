@@ -265,6 +265,17 @@ class Metrics:
         self.route_figure = Level(
             registry, "campana_route_figure", "What a route measures of itself in the last second.", "route", "figure"
         )
+        self.route_share = Level(
+            registry,
+            "campana_route_share",
+            "Lines or connections of a route that this process may use, of those that all processes share.",
+            "route",
+            "kind",
+        )
+        self.members = Level(
+            registry, "campana_members", "Live processes on the database, as this one sees them.", "role"
+        )
+        self.planner = Level(registry, "campana_planner", "1 where this process plans for all.")
         self.chunks_open = Level(registry, "campana_chunks_open", "Chunks leased by this process.")
         self.soap_seconds = Timing(
             registry, "campana_soap_seconds", "From a SOAP request's arrival to its answer's end.", "operation"

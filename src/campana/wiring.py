@@ -35,8 +35,8 @@ from campana.channels.voice.speech.speech import Speech
 from campana.config import ConfigError, Settings
 from campana.domain.delivery import Medium
 from campana.domain.moment import MINUTE, SECOND, Clock
-from campana.engine.options import EngineOptions
-from campana.engine.runner import Engine, Tools
+from campana.engine.options import EngineOptions, Tools
+from campana.engine.runner import Engine
 from campana.services.campaigns import CampaignOptions
 from campana.services.contacts import ContactOptions
 from campana.services.house import ServiceOptions, Services, build_services
@@ -335,7 +335,6 @@ def _engine_options(settings: Settings) -> EngineOptions:
     delivery = settings.delivery
     return EngineOptions(
         owner=f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}",
-        exclusive=True,
         retry_delays=tuple(int(minutes * MINUTE) for minutes in delivery.retry_minutes),
         lease_ms=int(delivery.lease_seconds * SECOND),
         chunk_size=delivery.chunk_size,

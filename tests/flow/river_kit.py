@@ -26,8 +26,8 @@ from campana.channels.voice.speech.speech import Speech
 from campana.domain.campaign import Campaign, EmailSettings, SmsSettings
 from campana.domain.contact import Admitted, Communication, Contact
 from campana.domain.delivery import Medium
-from campana.engine.options import EngineOptions
-from campana.engine.runner import Engine, Tools
+from campana.engine.options import EngineOptions, Tools
+from campana.engine.runner import Engine
 from campana.sandbox.mail import MailSimulator
 from campana.sandbox.smsc import SmscSimulator
 from campana.sandbox.smsc_phones import Received
@@ -284,7 +284,7 @@ async def flowing(
     house = build_services(store, bus, clock, replace(services or ServiceOptions(), hashing_cost=CHEAP), metrics)
     means = Means(clock, Speech(SpeechSettings(), folder / "speech"))
     ways = [(CHANNELS[one.channel].build(one, means), one) for one in routes] + list(built)
-    values = {"owner": f"test-{time.monotonic_ns()}", "exclusive": True, "retry_delays": (100,)}
+    values = {"owner": f"test-{time.monotonic_ns()}", "retry_delays": (100,)}
     engine = Engine(seen_as(store), ways, bus, EngineOptions(**(values | options)), Tools(clock, metrics))
     await engine.start()
     try:

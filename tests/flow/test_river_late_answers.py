@@ -26,8 +26,8 @@ from campana.domain.contact import Admitted
 from campana.domain.delivery import Medium, Status
 from campana.domain.message import Content
 from campana.domain.outcome import Receipt
-from campana.engine.options import EngineOptions
-from campana.engine.runner import Engine, Tools
+from campana.engine.options import EngineOptions, Tools
+from campana.engine.runner import Engine
 from campana.storage.sqlite import SqliteStore
 from campana.storage.store import NewContact
 from campana.telemetry import Metrics
@@ -75,7 +75,7 @@ async def test_an_answer_that_comes_with_the_goodbye_is_recorded(tmp_path: Path)
 
     carrier = SlowCarrier()
     settings = RouteSettings(name="slow", channel="sms", url="x://y")
-    options = EngineOptions(owner="test", exclusive=True, retry_delays=(60_000,))
+    options = EngineOptions(owner="test", retry_delays=(60_000,))
     tools = Tools(lambda: time.time_ns() // 1_000_000, Metrics())
     engine = Engine(store, [(carrier, settings)], LocalBus(), options, tools)
     await engine.start()

@@ -13,8 +13,8 @@ from campana.domain.campaign import Campaign, EmailSettings, SmsSettings
 from campana.domain.delivery import Medium
 from campana.domain.message import Content
 from campana.domain.outcome import Receipt
-from campana.engine.limits import Ways
 from campana.engine.options import EngineOptions
+from campana.engine.ways import Ways
 from campana.storage.river import Cut, Lane, Lease, Waiting
 from campana.storage.store import CampaignRow, StoreUnavailable
 from campana.storage.tables import NEVER
@@ -33,7 +33,7 @@ class HandClock:
 
 
 def options(**changes: Any) -> EngineOptions:
-    return EngineOptions(**({"owner": "test", "exclusive": True, "retry_delays": (60_000,)} | changes))
+    return EngineOptions(**({"owner": "test", "retry_delays": (60_000,)} | changes))
 
 
 def campaign_row(number: int = 1, account: int = 1, **changes: Any) -> CampaignRow:

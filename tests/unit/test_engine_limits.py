@@ -75,13 +75,10 @@ def test_the_first_that_fits_and_is_up(
 ) -> None:
     mail = (StandingRoute("mail", EMAIL), {"priority": 0})
     all_ways = ways(mail, *((StandingRoute(name, SMS, health), changes) for name, health, changes in routes))
-    way, fits = all_ways.choose(SMS, "acme", destination)
-    assert (way.name if way else None, fits) == expected
-    for name, _, _ in routes:
-        named = all_ways.named(name)
-        assert named is not None
-        assert named.name == name
-    assert all_ways.named("nobody") is None
+    choice = all_ways.choose(SMS, "acme", destination)
+    assert (choice.way.name if choice.way else None, choice.way is not None or choice.is_down) == expected
+    assert not choice.is_elsewhere
+    assert all_ways.names == {"mail", *(name for name, _, _ in routes)}
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from campana.domain.outcome import Change, DeliveryCode
 from campana.engine.gates import Gate, Gates, Passage
 from campana.engine.limits import Grant, Way
 from campana.engine.lines import Lines
+from campana.engine.reach import expected_rate
 from campana.storage.river import Judged
 
 SMS, VOICE = Medium.SMS, Medium.VOICE
@@ -271,6 +272,6 @@ CARRIES = [
 @pytest.mark.parametrize(("settings", "leases", "rate"), CARRIES)
 def test_what_a_route_of_calls_carries(settings: dict[str, Any], leases: int, rate: float) -> None:
     way = way_of(**settings)
-    assert (way.most_leases(6), way.expected_rate) == (leases, rate)
+    assert (way.most_leases(6), expected_rate(way.settings)) == (leases, rate)
     all_ways = ways((StandingRoute("trunk", VOICE), settings))
     assert all_ways.rate_of_a_lease(VOICE, "acme", 6) == pytest.approx(rate / leases)

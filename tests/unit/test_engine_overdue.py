@@ -13,6 +13,7 @@ from campana.bus.local import LocalBus
 from campana.domain.delivery import Medium
 from campana.domain.moment import DAY
 from campana.domain.outcome import DeliveryCode, Receipt, ReceiptState
+from campana.engine.duties import Duty
 from campana.engine.receipts import OVERDUE_AT_ONCE, Asker, Mailroom
 from campana.storage.river import Handover, LateAnswer
 from campana.storage.store import StoreUnavailable
@@ -96,7 +97,7 @@ def asker(ledger: Any, *routes: StandingRoute) -> Asker:
     clock = HandClock()
     mailroom = Mailroom(ledger, rules, LocalBus(), Metrics(), clock)
     all_ways = ways(*((route, {}) for route in routes))
-    return Asker(ledger, ledger, all_ways, mailroom, clock)
+    return Asker(ledger, ledger, all_ways, mailroom, duty_of=lambda name: Duty(None, name, "test", clock), clock=clock)
 
 
 @pytest.mark.parametrize(

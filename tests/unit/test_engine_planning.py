@@ -14,12 +14,15 @@ from campana.bus.contract import Hint, News
 from campana.domain.campaign import VoiceSettings
 from campana.domain.delivery import Medium
 from campana.domain.moment import DAY, MINUTE
+from campana.engine.duties import Duty
 from campana.engine.gates import Gates
-from campana.engine.limits import Ways
+from campana.engine.options import Tools
 from campana.engine.planning import Planner
+from campana.engine.ways import Ways
 from campana.storage.river import Cut
 from campana.storage.store import CampaignRow
 from campana.storage.tables import NEVER
+from campana.telemetry import Metrics
 
 HOUR = 60 * MINUTE
 MIDNIGHT = START - START % DAY
@@ -37,7 +40,7 @@ class Works:
         self.shelf = Shelf(*rows)
         self.bed = Bed(*lanes)
         all_ways = all_ways or ways((StandingRoute("one"), {}))
-        self.planner = Planner(self.bed, Gates(self.shelf, self.clock), all_ways, options(), self.clock)
+        self.planner = planner_of(self, all_ways)
 
     async def plan(self) -> None:
         """Look until there is nothing to be done."""
@@ -50,9 +53,16 @@ class Works:
         await self.plan()
         while len(served) < chunks and (cut := self.bed.claim()):
             served.append(cut)
-            self.planner.served(cut.campaign, cut.turn)
+            self.planner.hear(Hint(News.CLAIMED, cut.campaign, cut.turn))
             await self.plan()
         return served
+
+
+def planner_of(works: Works, all_ways: Ways) -> Planner:
+    """The planner of a process that is alone."""
+    clock = works.clock
+    duty, tools = Duty(None, "planning", "test", clock), Tools(clock, Metrics())
+    return Planner(works.bed, Gates(works.shelf, clock), all_ways, options(), duty=duty, tools=tools)
 
 
 async def test_no_more_chunks_wait_than_may() -> None:
@@ -134,7 +144,7 @@ async def test_turns_outlive_a_restart() -> None:
     again = Works([campaign_row()], lanes)
     again.clock.now += 1_000
     lanes[0].chunks.clear()
-    planner = Planner(again.bed, Gates(again.shelf, again.clock), ways(), options(), again.clock)
+    planner = planner_of(again, ways())
     await planner.round()
     assert again.bed.cuts[0].turn > last
 
@@ -226,7 +236,7 @@ async def test_a_chunk_given_back_after_an_edit_is_not_left_in_the_old_window() 
     works.planner.hear(Hint(News.CAMPAIGN, 1))
     await works.plan()
     works.bed.lanes_[0].chunks.append(leased)
-    works.planner.remind(1, 0)
+    works.planner.hear(Hint(News.DUE, 1, 0))
     await works.planner.round()
     assert {cut.closes_at for cut in works.bed.lanes_[0].chunks} == {NEVER}
 

@@ -13,6 +13,7 @@ from campana.domain.sharing import (
     GRANT_MS,
     REST_MS,
     TURN_MS,
+    Allotment,
     Ask,
     Holding,
     RouteState,
@@ -103,7 +104,7 @@ def test_a_state_whose_past_is_lost_rests() -> None:
     answer = pace(state, 100, Ask("a", 5), NOW)
     assert (answer.granted, answer.next_at) == (0, NOW + REST_MS)
     assert pace(state, 100, Ask("a", 5), NOW + REST_MS).granted == 5
-    assert allot_lines(RouteState(rests_until=NOW + 1), 10, Wish("a", 3, 7), NOW) == 3
+    assert allot_lines(RouteState(rests_until=NOW + 1), 10, Wish("a", 3, 7), NOW).may == 3
 
 
 def test_all_slow_down_where_the_carrier_throttles_one() -> None:
@@ -144,7 +145,7 @@ ALLOTMENTS: list[tuple[str, dict[str, tuple[int, int]], Wish, int, int]] = [
     ("what others do not want is anybody's", {"b": (1, 1)}, Wish("a", 0, 9), 10, 9),
     ("no more than others leave", {"b": (8, 8)}, Wish("a", 0, 9), 10, 2),
     ("who has more than its share gives way", {"a": (10, 10), "b": (0, 5)}, Wish("a", 3, 10), 10, 5),
-    ("but not what it uses", {"a": (10, 10), "b": (0, 5)}, Wish("a", 8, 10), 10, 8),
+    ("also where it uses more, as soon as it can", {"a": (10, 10), "b": (0, 5)}, Wish("a", 8, 10), 10, 5),
     ("the short one gets what is free", {"a": (8, 10)}, Wish("b", 0, 5), 10, 2),
     ("nobody is short who wants little and has it", {"b": (2, 2)}, Wish("a", 0, 10), 10, 8),
     ("nothing left", {"b": (10, 10)}, Wish("a", 0, 5), 10, 0),
@@ -156,13 +157,13 @@ ALLOTMENTS: list[tuple[str, dict[str, tuple[int, int]], Wish, int, int]] = [
 )
 def test_what_one_may_use(there: dict[str, tuple[int, int]], wish: Wish, total: int, expected: int) -> None:
     state = RouteState(lines={name: Holding(*values) for name, values in there.items()})
-    assert allot_lines(state, total, wish, 0) == expected
-    assert state.lines[wish.owner].held == expected
+    assert allot_lines(state, total, wish, 0).may == expected
+    assert state.lines[wish.owner].held == max(wish.used, expected)
 
 
 def test_who_wants_nothing_is_forgotten() -> None:
     state = RouteState(lines={"a": Holding(3, 3)})
-    assert allot_lines(state, 10, Wish("a", 0, 0), NOW) == 0
+    assert allot_lines(state, 10, Wish("a", 0, 0), NOW) == Allotment(0, others_short=False)
     assert state.lines == {}
 
 
@@ -177,13 +178,13 @@ def test_together_they_never_hold_more_than_there_is(
     total: int, steps: list[tuple[str, int, float, int]], kind: object
 ) -> None:
     """Whoever asks, however often, and uses any part of what it may use."""
-    state, may, now = RouteState(), Counter[str](), NOW
+    state, has, now = RouteState(), Counter[str](), NOW
     for owner, wanted, part, pause in steps:
         now += pause
-        used = int(may[owner] * part)
-        may[owner] = kind(state := kept(state), total, Wish(owner, used, wanted), now)  # type: ignore[operator]
-        assert may[owner] >= used
-        assert sum(may.values()) <= total
+        used = int(has[owner] * part)
+        may = kind(state := kept(state), total, Wish(owner, used, wanted), now).may  # type: ignore[operator]
+        has[owner] = max(used, may)
+        assert sum(has.values()) <= total
 
 
 @pytest.mark.parametrize(("total", "shares"), [(4, [1, 1, 1, 1]), (6, [1, 1, 2, 2]), (2, [0, 0, 1, 1])])
@@ -191,7 +192,7 @@ def test_those_who_want_all_come_to_the_same(total: int, shares: list[int]) -> N
     state, may = RouteState(), dict.fromkeys("abcd", 0)
     for _ in range(4):
         for owner in may:
-            may[owner] = allot_connections(state, total, Wish(owner, 0, total), NOW)
+            may[owner] = allot_connections(state, total, Wish(owner, 0, total), NOW).may
     assert sorted(may.values()) == shares
 
 
@@ -201,15 +202,24 @@ def test_a_connection_stays_where_it_is_while_lines_go_around() -> None:
         state = RouteState()
         for now in range(NOW, NOW + 4 * TURN_MS, TURN_MS // 4):
             for owner in "zab":
-                if kind(state, 1, Wish(owner, 0, 1), now):  # type: ignore[operator]
+                if kind(state, 1, Wish(owner, 0, 1), now).may:  # type: ignore[operator]
                     seen.add(owner)
     assert holders == {allot_lines: {"a", "b", "z"}, allot_connections: {"z"}}
+
+
+def test_others_are_told_of_what_one_gives_back_where_they_lack_it() -> None:
+    state = RouteState()
+    assert allot_lines(state, 2, Wish("a", 2, 2), NOW) == Allotment(2, others_short=False)
+    assert allot_lines(state, 2, Wish("b", 0, 1), NOW) == Allotment(0, others_short=False)
+    assert allot_lines(state, 2, Wish("a", 0, 0), NOW) == Allotment(0, others_short=True)
+    assert allot_lines(state, 2, Wish("b", 0, 1), NOW) == Allotment(1, others_short=False)
 
 
 def test_what_the_dead_held_is_free() -> None:
     state = RouteState()
     assert pace(state, 10, Ask("a", 1), NOW).granted == 1
-    assert (allot_lines(state, 3, Wish("a", 0, 3), NOW), allot_connections(state, 1, Wish("a", 0, 1), NOW)) == (3, 1)
+    assert allot_lines(state, 3, Wish("a", 0, 3), NOW).may == 3
+    assert allot_connections(state, 1, Wish("a", 0, 1), NOW).may == 1
     forget(state, "a", NOW + 100)
     assert (state.pending, state.lines, state.connections) == ({}, {}, {})
     assert sum(count for _, count in state.pace.departures) == 1

@@ -98,12 +98,20 @@ class Wish(msgspec.Struct, frozen=True):
     wanted: int
 
 
-def allot_lines(state: RouteState, total: int, wish: Wish, now: int) -> int:
+class Allotment(msgspec.Struct, frozen=True):
+    """How much an owner may use from now on, which may be less than it uses; and whether others have less than they
+    should, so that they ought to hear of what is given back."""
+
+    may: int
+    others_short: bool
+
+
+def allot_lines(state: RouteState, total: int, wish: Wish, now: int) -> Allotment:
     """How many of a route's lines an owner may use from now on. What cannot be split goes around."""
     return _allot(state.lines, total, wish, turn=now // TURN_MS, rests=now < state.rests_until)
 
 
-def allot_connections(state: RouteState, total: int, wish: Wish, now: int) -> int:
+def allot_connections(state: RouteState, total: int, wish: Wish, now: int) -> Allotment:
     """How many of a route's connections an owner may have from now on. What cannot be split stays where it is."""
     return _allot(state.connections, total, wish, turn=None, rests=now < state.rests_until)
 
@@ -142,7 +150,7 @@ def _grain(at: int) -> int:
     return -(-at // GRAIN_MS) * GRAIN_MS
 
 
-def _allot(holdings: Holdings, total: int, wish: Wish, *, turn: int | None, rests: bool) -> int:
+def _allot(holdings: Holdings, total: int, wish: Wish, *, turn: int | None, rests: bool) -> Allotment:
     """How much of `total` an owner may use from now on.
 
     Together they never hold more than the total, as long as none uses more than it may. What is not wanted by others
@@ -152,23 +160,32 @@ def _allot(holdings: Holdings, total: int, wish: Wish, *, turn: int | None, rest
     owner, used = wish.owner, wish.used
     if not used and not wish.wanted:
         holdings.pop(owner, None)
-        return 0
+        return Allotment(0, others_short=_is_one_short(holdings, _fair_shares(holdings, total, turn), owner))
     before = holdings[owner].held if owner in holdings else 0
     mine = holdings[owner] = Holding(before, max(used, wish.wanted))
     if rests:
         mine.held = used
-        return used
+        return Allotment(used, others_short=False)
     fair = _fair_shares(holdings, total, turn)
-    short = any(one.held < min(one.wanted, fair[name]) for name, one in holdings.items() if name != owner)
+    short = _is_one_short(holdings, fair, owner)
     free = total - sum(one.held for name, one in holdings.items() if name != owner)
-    mine.held = max(used, min(fair[owner] if short else mine.wanted, free))
-    return mine.held
+    may = max(0, min(fair[owner] if short else wish.wanted, free))
+    # What it uses is taken as long as it uses it, whatever it may.
+    mine.held = max(used, may)
+    return Allotment(may, short)
+
+
+def _is_one_short(holdings: Holdings, fair: dict[str, int], owner: str) -> bool:
+    """Whether anybody else has less than would be fair."""
+    return any(one.held < min(one.wanted, fair[name]) for name, one in holdings.items() if name != owner)
 
 
 def _fair_shares(holdings: Holdings, total: int, turn: int | None) -> dict[str, int]:
     """Max-min fair: who wants little gets it, the others get the same. What cannot be split goes to those who have it,
     or, where there is a `turn`, around."""
     names = sorted(holdings)
+    if not names:
+        return {}
     if turn is None:
         names.sort(key=lambda name: -holdings[name].held)
     else:

@@ -147,6 +147,8 @@ class Gates:
 
     def concerns(self, hint: Hint) -> bool:
         """Tell whether a hint may move a gate."""
+        if hint.news is News.MISSED:
+            return bool(self._gates)
         return hint.news is News.CAMPAIGN and any(campaign == hint.number for campaign, _ in self._gates)
 
     def stop(self) -> None:

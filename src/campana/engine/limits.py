@@ -6,42 +6,58 @@ Must not know how a route sends.
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
 
 from campana.channels.contract import Health, Permit, Route
 from campana.channels.settings import RouteSettings
-from campana.domain.delivery import Medium, Status
+from campana.domain.delivery import Status
 from campana.domain.moment import Clock
 from campana.domain.rate import Pace
+from campana.domain.sharing import Answer
+from campana.engine.budgets import CommonPace
 from campana.engine.gates import Passage
 from campana.engine.lines import Lines
+from campana.engine.reach import fits, most_leases, serves
 from campana.storage.river import Judged
+from campana.storage.store import StoreUnavailable
+from campana.storage.tables import NEVER
 
-CALL_SECONDS = 20.0
-"""How long a call occupies its line, about."""
-SETUP_SECONDS = 1.2
-"""A route with lines answers `send` after this long at most, about: until then, its lease cannot go on."""
-FASTEST_SETUPS = 50.0
-"""Calls that a route sets up per second at most, where its settings do not say."""
+log = structlog.get_logger(__name__)
+
+UNAVAILABLE_MS = 500
+"""How long to wait before asking again for messages where the store cannot tell how many may go."""
+
+
+class Book(Protocol):
+    """Where is noted what became of granted messages: a route's pace, its own or one that is shared."""
+
+    def left(self, count: int, now: int) -> None: ...
+
+    def give_back(self, unused: int) -> None: ...
 
 
 class Grant:
     """Messages that a route's pace allows to one lease; `permit` tells the pace when each leaves. To be closed.
 
-    Of a route with lines it is one message, and the line that it takes.
+    What has not left when the grant lapses must not leave by it. Of a route with lines it is one message, and the line
+    that it takes.
     """
 
-    __slots__ = ("_clock", "_pace", "_passage", "_unspent", "count", "line", "permit")
+    __slots__ = ("_book", "_clock", "_lapses_at", "_passage", "_unspent", "count", "line", "permit")
 
-    def __init__(self, count: int, passage: Passage, pace: Pace, clock: Clock, *, limited: bool) -> None:
+    def __init__(self, count: int, passage: Passage, book: Book | None, clock: Clock, lapses_at: int = NEVER) -> None:
+        """`book` is None where nothing limits the route."""
         self.count = count
-        self.permit: Permit = self._spend if limited else passage.permit
-        self._unspent = count if limited else 0
+        self.permit: Permit = passage.permit if book is None else self._spend
+        self._unspent = 0 if book is None else count
         self._passage = passage
-        self._pace = pace
+        self._book = book
         self._clock = clock
+        self._lapses_at = lapses_at
         self.line: Lines | None = None
 
     def hold(self, judged: Sequence[Judged]) -> None:
@@ -56,18 +72,20 @@ class Grant:
 
     def close(self) -> None:
         """Return what did not leave, and the line that no call holds."""
-        self._pace.give_back(self._unspent)
-        self._unspent = 0
+        if self._book is not None:
+            self._book.give_back(self._unspent)
+            self._unspent = 0
         if self.line is not None:
             self.line.give_back()
             self.line = None
 
     def _spend(self) -> bool:
-        if not self._passage.permit():
+        now = self._clock()
+        if now >= self._lapses_at or not self._passage.permit():
             return False
-        if self._unspent:
+        if self._unspent and self._book is not None:
             self._unspent -= 1
-            self._pace.left(1, self._clock())
+            self._book.left(1, now)
         return True
 
 
@@ -80,6 +98,8 @@ class Way:
     pace: Pace
     lines: Lines | None = None
     """Of a route whose messages are calls: how many at a time."""
+    common: CommonPace | None = None
+    """The pace that it shares with other processes, where there are some and it is limited."""
     leases: int = 0
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -95,47 +115,29 @@ class Way:
 
     def serves(self, account: str) -> bool:
         """Tell whether the route is for an account (without case)."""
-        accounts = self.settings.accounts
-        return not accounts or account.casefold() in {name.casefold() for name in accounts}
+        return serves(self.settings, account)
 
     def fits(self, account: str, destination: str) -> bool:
-        """Tell whether the route serves an account (without case) and a destination.
-
-        Destinations are number prefixes (+44) or email domains, which include their subdomains.
-        """
-        settings = self.settings
-        if not self.serves(account):
-            return False
-        if not settings.destinations:
-            return True
-        if self.route.medium is not Medium.EMAIL:
-            return destination.startswith(tuple(settings.destinations))
-        domain = "." + destination.rpartition("@")[2].casefold()
-        return domain.endswith(tuple("." + served.casefold().lstrip(".@") for served in settings.destinations))
+        """Tell whether the route serves an account (without case) and a destination."""
+        return fits(self.settings, self.route.medium, account, destination)
 
     def most_leases(self, usual: int) -> int:
-        """How many leases go by the route at a time, where it is `usual` for others.
-
-        A lease waits for each call until that is set up: with lines, there are as many as keep up the rate.
-        """
-        if self.lines is None:
-            return usual
-        setups = math.ceil((self.settings.rate or FASTEST_SETUPS) * SETUP_SECONDS)
-        return min(self.lines.most, max(usual, setups))
-
-    @property
-    def expected_rate(self) -> float | None:
-        """Messages a second that the route carries, about; None where nothing limits it."""
-        rate = self.settings.rate
-        if self.lines is None:
-            return rate
-        calls = self.lines.most / CALL_SECONDS
-        return calls if rate is None else min(rate, calls)
+        """How many leases go by the route at a time, where it is `usual` for others."""
+        return most_leases(self.settings, usual)
 
     def makes_wait(self, now: int) -> bool:
         """Whether who asks for a grant now has to wait for it."""
-        no_line = self.lines is not None and not self.lines.free
-        return no_line or self.turn.locked() or self.pace.next_at(now) > now
+        no_line = self.lines is not None and self.lines.free <= 0
+        # Whether others leave something is not known before they are asked.
+        paced = self.common is not None or self.pace.next_at(now) > now
+        return no_line or self.turn.locked() or paced
+
+    def slow_down(self, now: int) -> None:
+        """The carrier throttled us."""
+        if self.common is None:
+            self.pace.slow_down(now)
+        else:
+            self.common.slow_down()
 
     async def grant(self, wanted: int, passage: Passage, clock: Clock) -> Grant | None:
         """Wait until the pace allows up to `wanted` messages; None where the passage was lost meanwhile.
@@ -160,58 +162,23 @@ class Way:
         async with self.turn:
             while passage.permit():
                 now = clock()
-                granted = self.pace.grant(wanted, now)
-                if granted:
-                    # Asked for the instant of the grant: the pace counts what it granted while it was limited.
-                    return Grant(granted, passage, self.pace, clock, limited=self.pace.is_limited(now))
-                await passage.gate.wait(max(1, self.pace.next_at(now) - now) / 1_000)
+                if self.common is not None:
+                    answer = await self._asked(self.common, wanted, now)
+                    if answer.granted:
+                        return Grant(answer.granted, passage, self.common, clock, answer.lapses_at)
+                    next_at = answer.next_at
+                else:
+                    granted = self.pace.grant(wanted, now)
+                    if granted:
+                        # Asked for the instant of the grant: the pace counts what it granted while it was limited.
+                        return Grant(granted, passage, self.pace if self.pace.is_limited(now) else None, clock)
+                    next_at = self.pace.next_at(now)
+                await passage.gate.wait(max(1, next_at - now) / 1_000)
         return None
 
-
-class Ways:
-    """All routes, the one with the lowest priority number first."""
-
-    def __init__(self, routes: Sequence[tuple[Route, RouteSettings]]) -> None:
-        ways = [Way(route, settings, Pace(settings.rate), _lines(settings)) for route, settings in routes]
-        self.all = sorted(ways, key=lambda way: way.settings.priority)
-        self.lines = {way.name: way.lines for way in ways if way.lines is not None}
-        """Of the routes whose messages are calls, by the route's name."""
-
-    def of(self, medium: Medium) -> list[Way]:
-        """The routes of a medium."""
-        return [way for way in self.all if way.route.medium is medium]
-
-    def named(self, name: str) -> Way | None:
-        """The route of a name."""
-        return next((way for way in self.all if way.name == name), None)
-
-    def for_all(self, medium: Medium, account: str) -> Way | None:
-        """The route by which all of an account go now; None where their destinations decide, or none is up."""
-        for way in self.of(medium):
-            if way.serves(account) and (way.settings.destinations or way.is_up):
-                return None if way.settings.destinations else way
-        return None
-
-    def choose(self, medium: Medium, account: str, destination: str) -> tuple[Way | None, bool]:
-        """The first route that fits and is up; and whether any fits at all."""
-        fitting = False
-        for way in self.all:
-            if way.route.medium is medium and way.fits(account, destination):
-                if way.is_up:
-                    return way, True
-                fitting = True
-        return None, fitting
-
-    def rate_of_a_lease(self, medium: Medium, account: str, usual: int) -> float | None:
-        """Messages a second that one lease carries, about, by the account's fastest route; None where one has no limit.
-
-        `usual` is the number of leases of a route without lines.
-        """
-        ways = [way for way in self.of(medium) if way.serves(account)]
-        rates = [rate / way.most_leases(usual) for way in ways if (rate := way.expected_rate) is not None]
-        return max(rates) if rates and len(rates) == len(ways) else None
-
-
-def _lines(settings: RouteSettings) -> Lines | None:
-    calls = getattr(settings, "calls", None)
-    return None if calls is None else Lines(calls)
+    async def _asked(self, common: CommonPace, wanted: int, now: int) -> Answer:
+        try:
+            return await common.grant(wanted)
+        except StoreUnavailable as error:
+            log.warning("limits.store_unavailable", route=self.name, reason=str(error))
+            return Answer(0, now, now + UNAVAILABLE_MS)

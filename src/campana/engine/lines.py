@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
+from collections.abc import Callable
 
 from campana.engine.gates import Passage
 
@@ -16,10 +17,16 @@ LOOK_SECONDS = 1.0
 
 
 class Lines:
-    """`most` lines. They are given out in the order in which they were asked for."""
+    """`most` lines, of which this process may use so many as it is allowed: all, unless it shares them with others.
+
+    They are given out in the order in which they were asked for.
+    """
 
     def __init__(self, most: int) -> None:
         self.most = most
+        self.moved: Callable[[], None] = _nobody
+        """Called when a line is waited for that is not there, and when one is there that nobody waits for."""
+        self._allowed = most
         self._taken = 0
         """Lines that are no call's yet."""
         self._calls: set[str] = set()
@@ -29,8 +36,23 @@ class Lines:
 
     @property
     def free(self) -> int:
-        """How many lines may be taken now."""
-        return self.most - self._taken - len(self._calls)
+        """How many lines may be taken now; below zero where more are in use than are allowed any more."""
+        return self._allowed - self.used
+
+    @property
+    def used(self) -> int:
+        """How many lines are in use."""
+        return self._taken + len(self._calls)
+
+    @property
+    def wanted(self) -> int:
+        """How many lines would be in use if there were enough."""
+        return self.used + len(self._waiting)
+
+    def allow(self, lines: int) -> None:
+        """Use so many lines at most from now on. Those in use stay so until their calls are over."""
+        self._allowed = lines
+        self._hand_out()
 
     async def take(self, passage: Passage) -> bool:
         """Wait for a line and take it; False where the passage was lost meanwhile.
@@ -39,11 +61,12 @@ class Lines:
         """
         if not passage.permit():
             return False
-        if self.free and not self._waiting:
+        if self.free > 0 and not self._waiting:
             self._taken += 1
             return True
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
+        self.moved()
         got = False
         try:
             while passage.permit() and not turn.done():
@@ -87,8 +110,14 @@ class Lines:
             self._waiting.remove(turn)
 
     def _hand_out(self) -> None:
-        while self._waiting and self.free:
+        while self._waiting and self.free > 0:
             self._taken += 1
             self._waiting.popleft().set_result(None)
         if not self._taken:
             self._over.clear()
+        if self.free > 0:
+            self.moved()
+
+
+def _nobody() -> None:
+    """Nobody minds."""

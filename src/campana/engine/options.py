@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from campana.domain.campaign import UncertainPolicy
 from campana.domain.delivery import Medium
-from campana.domain.moment import MINUTE
+from campana.domain.moment import MINUTE, Clock
 from campana.domain.retry import RetryRule
 from campana.storage.store import CampaignRow
+from campana.telemetry import Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +21,6 @@ class EngineOptions:
 
     owner: str
     """Unique name of this process among all that share the database."""
-    exclusive: bool
-    """No other process works on this database: whatever is leased at the start was left by a dead one."""
     retry_delays: tuple[int, ...]
     lease_ms: int = 30_000
     chunk_size: int = 500
@@ -32,11 +31,19 @@ class EngineOptions:
     leases_per_route: int = 6
     """Of a route without lines; see Way.most_leases."""
     waiting_chunks: int = 2
-    """Chunks of one lane that may wait for a worker: more would only make others wait."""
+    """Chunks of one lane that may wait for each worker: more would only make others wait."""
     rescan_ms: int = 30_000
     """How often everything is looked through, in case a hint was lost."""
     watch_ms: int = 1_000
     """How often the campaigns that are being sent are looked at, in case a hint was lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What the engine measures time and itself with."""
+
+    clock: Clock
+    metrics: Metrics
 
 
 def retry_rule(options: EngineOptions, campaign: CampaignRow, medium: Medium) -> RetryRule:

@@ -10,11 +10,11 @@ from collections.abc import Callable
 import structlog
 
 from campana.bus.contract import Hint, News
-from campana.domain.moment import Clock
 from campana.engine.alarm import Alarm
+from campana.engine.duties import Duty
 from campana.engine.gates import SHUT, Gates, Opening, opening_of
-from campana.engine.limits import Ways
-from campana.engine.options import EngineOptions
+from campana.engine.options import EngineOptions, Tools
+from campana.engine.ways import Ways
 from campana.storage.river import Cut, Lane, River
 from campana.storage.store import CampaignRow, StoreUnavailable
 from campana.storage.tables import NEVER
@@ -35,7 +35,13 @@ class Planner:
     before the turn that was served last (start-time fair queueing): who asks for little is never far behind.
     """
 
-    def __init__(self, river: River, gates: Gates, ways: Ways, options: EngineOptions, clock: Clock) -> None:
+    def __init__(
+        self, river: River, gates: Gates, ways: Ways, options: EngineOptions, *, duty: Duty, tools: Tools
+    ) -> None:
+        self._duty = duty
+        self._on_duty = True
+        self._metrics = tools.metrics
+        clock = tools.clock
         self._river = river
         self._gates = gates
         self._ways = ways
@@ -50,20 +56,28 @@ class Planner:
         self._last_turn: dict[int, int] = {}
 
     def hear(self, hint: Hint) -> None:
-        """A campaign changed, or has contacts to plan."""
-        if hint.news is not News.ROUTE:
+        """A campaign changed or has contacts to plan, a chunk was claimed, or something falls due."""
+        if hint.news is News.DUE:
+            self.remind(hint.number, hint.at)
+        elif hint.news is News.CLAIMED:
+            self._served(hint.number, hint.at)
+        elif hint.news is News.MISSED:
+            self._rescanned_at = 0
+            self._alarm.ring()
+        elif hint.news in (News.CAMPAIGN, News.CONTACTS) and self._on_duty:
             self._look_at.add(hint.number)
             self._alarm.ring()
 
-    def served(self, campaign: int, turn: int) -> None:
+    def _served(self, campaign: int, turn: int) -> None:
         """A chunk was claimed: there is room for the next one of its lane."""
         self._served_turn = max(self._served_turn, turn)
-        self._look_at.add(campaign)
-        self._alarm.ring()
+        if self._on_duty:
+            self._look_at.add(campaign)
+            self._alarm.ring()
 
     def remind(self, campaign: int, at: int) -> None:
         """Something of the campaign falls due at that instant."""
-        if at >= NEVER:
+        if at >= NEVER or not self._on_duty:
             return
         known = self._reminders.get(campaign)
         if known is None or at < known:
@@ -71,16 +85,32 @@ class Planner:
             self._alarm.set(at)
 
     async def run(self, on_cut: Callable[[], None]) -> None:
-        """Plan for ever, telling `on_cut` when there is something to claim; to be cancelled."""
+        """Plan for ever, telling `on_cut` when there is something to claim; to be cancelled.
+
+        Of several processes one plans at a time: the others only ask whether it still does.
+        """
         while True:
             try:
-                if await self.round():
+                if await self._is_on_duty() and await self.round():
                     on_cut()
             except StoreUnavailable as error:
                 log.warning("planning.store_unavailable", reason=str(error))
                 self._rescanned_at = 0
                 self._alarm.set(self._clock() + PAUSE_MS)
             await self._alarm.wait()
+
+    async def _is_on_duty(self) -> bool:
+        held = await self._duty.held()
+        if held and not self._on_duty:
+            # What was heard before may be anything; what others planned is told by the lanes themselves.
+            log.info("planning.begun")
+            self._rescanned_at = 0
+            self._served_turn = max(self._served_turn, self._clock() * 1_000)
+        self._on_duty = held
+        self._metrics.planner.set(to=float(held))
+        if self._duty.ask_at is not None:
+            self._alarm.set(self._duty.ask_at)
+        return held
 
     async def round(self) -> bool:
         """Look at every lane that may have something to plan; tell whether there is anything new to claim."""
@@ -133,7 +163,8 @@ class Planner:
             if lane.next_due is not None:
                 self.remind(lane.campaign, lane.next_due)
             return False
-        return lane.waiting is None or lane.waiting.chunks < self._options.waiting_chunks
+        most = self._options.waiting_chunks * self._ways.workers_of(lane.medium)
+        return lane.waiting is None or lane.waiting.chunks < most
 
     async def _move_window(self, lane: Lane, opening: Opening, now: int) -> bool:
         """Chunks that wait carry the window in which they may be claimed: keep it true. Tell whether it was moved."""

@@ -6,7 +6,7 @@ Must not know a carrier's spelling. It takes receipts; the deliveries they belon
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -15,14 +15,19 @@ from campana.domain.delivery import Medium
 from campana.domain.message import IncomingMessage
 from campana.domain.moment import DAY, SECOND, Clock
 from campana.domain.outcome import Receipt, ReceiptState
-from campana.engine.limits import Way, Ways
+from campana.engine.duties import Duty
+from campana.engine.limits import Way
 from campana.engine.lines import Lines
+from campana.engine.ways import Ways
 from campana.storage.river import Handover, LateAnswer, LateNews, River, Rules
 from campana.storage.store import StoreUnavailable
 from campana.storage.tables import NEVER, campaign_of, medium_of
 from campana.telemetry import Metrics
 
 log = structlog.get_logger(__name__)
+
+DutyOf = Callable[[str], Duty]
+"""The duty of asking about a route's messages, by its name; blank for those that are not configured any more."""
 
 EARLY_DELAYS = tuple(0.05 * 2**step for step in range(10))
 """Seconds after which receipts that matched nothing are tried again: a receipt waits no longer for its send than
@@ -138,34 +143,31 @@ class Mailroom:
 class Asker:
     """Asks carriers what became of messages whose receipt is overdue, and gives up where nobody knows."""
 
-    def __init__(self, river: River, news: LateNews, ways: Ways, mailroom: Mailroom, clock: Clock) -> None:
+    def __init__(
+        self, river: River, news: LateNews, ways: Ways, mailroom: Mailroom, *, duty_of: DutyOf, clock: Clock
+    ) -> None:
         self._river = river
         self._news = news
         self._ways = ways
         self._mailroom = mailroom
         self._clock = clock
+        self._of_gone = duty_of("")
+        self._of_route = {way.name: duty_of(way.name) for way in ways.all}
+        self._gone_routes: list[str] | None = None
 
     async def ask_for_ever(self, rules: Rules) -> None:
-        """Look for overdue receipts again and again; to be cancelled."""
-        gone: list[str] | None = None
+        """Look for overdue receipts again and again, one process for each route; to be cancelled."""
         while True:
             try:
-                if gone is None:
-                    gone = await self._gone()
-                    if gone:
-                        log.warning("receipts.routes_gone", routes=gone)
-                for name in gone:
-                    await self._give_up(name, rules, self._clock() - GONE_KEPT_MS)
-            except StoreUnavailable as error:
-                log.warning("receipts.store_unavailable", reason=str(error))
-            for way in self._ways.all:
-                wait = getattr(way.settings, "receipt_timeout", None)
-                if wait is not None and way.is_up:
-                    try:
+                if await self._of_gone.held():
+                    await self._give_up_gone(rules)
+                for way in self._ways.all:
+                    wait = getattr(way.settings, "receipt_timeout", None)
+                    if wait is not None and way.is_up and await self._of_route[way.name].held():
                         while await self.ask(way, int(wait * SECOND), rules) == OVERDUE_AT_ONCE:
                             pass
-                    except StoreUnavailable as error:
-                        log.warning("receipts.store_unavailable", reason=str(error))
+            except StoreUnavailable as error:
+                log.warning("receipts.store_unavailable", reason=str(error))
             await asyncio.sleep(min(OVERDUE_EVERY, self._shortest_wait()))
 
     async def ask(self, way: Way, wait_ms: int, rules: Rules) -> int:
@@ -203,9 +205,26 @@ class Asker:
         for route in await self._gone():
             await self._give_up_calls(route, rules)
 
+    async def settle_calls_of(self, process: str, rules: Rules) -> None:
+        """The calls of another process, which has died, ended with it, nobody knows how. `process` is the mark with
+        which their ids begin. Raises StoreUnavailable."""
+        early = await self._news.settle_early(rules, self._clock())
+        self._mailroom.tell(LateAnswer(early.moved))
+        now = self._clock()
+        while calls := await self._news.calls_of(process, OVERDUE_AT_ONCE):
+            await asyncio.gather(*(self._miss(one, rules, now) for one in calls))
+
+    async def _give_up_gone(self, rules: Rules) -> None:
+        if self._gone_routes is None:
+            self._gone_routes = await self._gone()
+            if self._gone_routes:
+                log.warning("receipts.routes_gone", routes=self._gone_routes)
+        for name in self._gone_routes:
+            await self._give_up(name, rules, self._clock() - GONE_KEPT_MS)
+
     async def _gone(self) -> list[str]:
         """Routes of which receipts are waited for though they are not configured any more."""
-        return [name for name in await self._news.routes() if self._ways.named(name) is None]
+        return [name for name in await self._news.routes() if name not in self._ways.names]
 
     async def _give_up(self, route: str, rules: Rules, before: int) -> None:
         """Nobody can be asked about the messages that a route took before that instant."""

@@ -12,25 +12,33 @@ from typing import Any, Protocol
 
 import structlog
 
-from campana.bus.contract import Bus, Hint
+from campana.bus.contract import Bus, Hint, News
 from campana.channels.contract import Health, Route
 from campana.channels.settings import RouteSettings
 from campana.domain.delivery import Medium
-from campana.domain.moment import Clock
+from campana.domain.moment import MINUTE, Clock
 from campana.domain.retry import RetryRule
+from campana.engine.budgets import CommonPace
 from campana.engine.claiming import Claimer
+from campana.engine.duties import Duty
 from campana.engine.gates import Gates
-from campana.engine.limits import Ways
-from campana.engine.options import EngineOptions, retry_rule
+from campana.engine.membership import Membership
+from campana.engine.options import EngineOptions, Tools, retry_rule
 from campana.engine.planning import Planner
 from campana.engine.receipts import Asker, Mailroom
 from campana.engine.sending import Notices, Sender
+from campana.engine.shares import Shares
 from campana.engine.sweeping import Sweeper
+from campana.engine.ways import FarRoute, Ways
+from campana.storage.cluster import Cluster
 from campana.storage.river import LateNews, Lease, Moved, River
 from campana.storage.store import CampaignRow, Campaigns
-from campana.telemetry import Metrics
+from campana.storage.tables import NEVER
 
 log = structlog.get_logger(__name__)
+
+OVERDUE_DUTY_MS = MINUTE
+"""How long one process asks about a route's overdue messages before others may."""
 
 RESTART_SECONDS = 1.0
 """How long a bend rests after a defect, before it goes on."""
@@ -53,11 +61,12 @@ class EngineStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
-    """What the engine measures time and itself with."""
+class Together:
+    """What the engine of one process among several has: the others, and the routes that only they run."""
 
-    clock: Clock
-    metrics: Metrics
+    cluster: Cluster
+    membership: Membership
+    far: Sequence[FarRoute] = ()
 
 
 class Engine:
@@ -70,33 +79,52 @@ class Engine:
         bus: Bus,
         options: EngineOptions,
         tools: Tools,
+        *,
+        together: Together | None = None,
     ) -> None:
+        """Without `together`, no other process works on the store: whatever is leased at the start was left by a dead
+        one."""
         self._bus = bus
         self._options = options
         self._metrics = tools.metrics
         clock = tools.clock
-        self._ways = Ways(routes)
+        self._together = together
+        self._ways = _ways(routes, together, options, clock)
         self._gates = Gates(store.campaigns, clock)
-        self._planner = Planner(store.river, self._gates, self._ways, options, clock)
-        self._claimer = Claimer(store.river, self._ways, self._planner, options, clock)
+        cluster = None if together is None else together.cluster
+        duty = Duty(cluster, "planning", options.owner, clock)
+        self._planner = Planner(store.river, self._gates, self._ways, options, duty=duty, tools=tools)
+        self._claimer = Claimer(store.river, self._ways, bus, options, clock)
         self._sender = Sender(store.river, self._gates, self._ways, options, clock)
         self._sweeper = Sweeper(store.river, self._rule, options, tools.metrics, clock)
         self.mailroom = Mailroom(store.receipts, self._rule, bus, tools.metrics, clock)
         self.mailroom.lines = self._ways.lines
-        self._asker = Asker(store.river, store.receipts, self._ways, self.mailroom, clock)
-        self._notices = Notices(self._claimer.used, self._claimer.stranded, self._given_back, self._planner.remind)
+
+        def duty_of(route: str) -> Duty:
+            return Duty(cluster, f"overdue:{route}", options.owner, clock, OVERDUE_DUTY_MS)
+
+        self._asker = Asker(store.river, store.receipts, self._ways, self.mailroom, duty_of=duty_of, clock=clock)
+        self._notices = Notices(
+            self._claimer.used, self._claimer.stranded, self._claimer.goes_elsewhere, self._given_back, self._due
+        )
+        self._shares = (
+            None if together is None else Shares(together.cluster, together.membership, self._ways, bus, tools)
+        )
         self._tasks: list[asyncio.Task[None]] = []
         self._refreshing: set[asyncio.Task[None]] = set()
         self._end_listening = bus.listen(self._hear)
 
     async def start(self) -> None:
         """Clear up after a dead process, start the routes, then let the river flow."""
-        if self._options.exclusive:
+        if self._together is None:
             self._goes_again(await self._sweeper.take_over())
             await self._asker.settle_dead_calls(self._rule)
+        if self._shares is not None:
+            await self._shares.settle()
+            self._spawn("shares", self._shares.keep)
         for way in self._ways.all:
             await way.route.start(self.mailroom)
-        self._spawn("planning", lambda: self._planner.run(self._claimer.ring))
+        self._spawn("planning", lambda: self._planner.run(lambda: self._bus.tell(Hint(News.WORK))))
         self._spawn("claiming", lambda: self._claimer.run(self._carry, self._metrics))
         self._spawn("leases", lambda: self._sweeper.keep_leases(self._sender.carried, self._goes_again))
         self._spawn("deletions", self._sweeper.cancel_deleted)
@@ -111,7 +139,7 @@ class Engine:
         self._end_listening()
         # First the gates, so that a chunk that is just being claimed goes back at once.
         self._gates.stop()
-        keep = {"leases"}
+        keep = {"leases", "shares"}
         await self._end([task for task in self._tasks if task.get_name() not in keep])
         await self._claimer.finish(budget * 0.7)
         left = max(0.1, (deadline - loop.time()) * 0.8)
@@ -120,6 +148,17 @@ class Engine:
         if not await self._claimer.finish(max(LEAST_SECONDS, deadline - loop.time())):
             log.warning("engine.stopped_with_leases")
         await self._end(self._tasks)
+        for way in self._ways.all:
+            if way.common is not None:
+                await way.common.close()
+
+    async def bury(self, owner: str) -> None:
+        """Settle what a dead process has left but its leases, which end by themselves. Raises StoreUnavailable."""
+        await self._asker.settle_calls_of(mark_of(owner), self._rule)
+
+    def health(self) -> dict[str, str]:
+        """The health of each route, for others."""
+        return {way.name: way.route.state.health.value for way in self._ways.all}
 
     def routes(self) -> dict[str, dict[str, str]]:
         """How each route is: health and reason."""
@@ -133,22 +172,30 @@ class Engine:
 
     def _given_back(self, campaign: int, opens_at: int) -> None:
         """A chunk waits again: perhaps in another window than the one with which it was cut."""
-        self._planner.remind(campaign, 0)
+        self._due(campaign, 0)
         self._claimer.remind(opens_at)
+        if not opens_at:
+            self._bus.tell(Hint(News.WORK))
+
+    def _due(self, campaign: int, at: int) -> None:
+        if at < NEVER:
+            self._bus.tell(Hint(News.DUE, campaign, at))
 
     def _rule(self, campaign: CampaignRow, medium: Medium) -> RetryRule:
         return retry_rule(self._options, campaign, medium)
 
     def _goes_again(self, moved: list[Moved]) -> None:
-        for one in moved:
-            self._planner.remind(one.campaign, 0)
+        for campaign in {one.campaign for one in moved}:
+            self._due(campaign, 0)
 
     def _hear(self, hint: Hint) -> None:
         self._planner.hear(hint)
         self._claimer.hear(hint)
         self._sweeper.hear(hint)
+        if self._shares is not None:
+            self._shares.hear(hint)
         if self._gates.concerns(hint):
-            task = asyncio.ensure_future(self._gates.refresh(hint.number))
+            task = asyncio.ensure_future(self._gates.refresh(hint.number or None))
             self._refreshing.add(task)
             task.add_done_callback(self._refreshing.discard)
 
@@ -169,6 +216,23 @@ class Engine:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def mark_of(owner: str) -> str:
+    """The mark of a process with which the ids of its calls begin: the last part of its name."""
+    return owner.rpartition("-")[2]
+
+
+def _ways(
+    routes: Sequence[tuple[Route, RouteSettings]], together: Together | None, options: EngineOptions, clock: Clock
+) -> Ways:
+    if together is None:
+        return Ways(routes)
+    ways = Ways(routes, together.far, together.membership)
+    for way in ways.all:
+        if way.settings.rate is not None:
+            way.common = CommonPace(together.cluster, way.name, way.settings.rate, options.owner, clock)
+    return ways
 
 
 async def _lasting(name: str, bend: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -21,10 +21,11 @@ from campana.domain.moment import Clock
 from campana.domain.outcome import DeliveryCode
 from campana.domain.retry import RetryRule
 from campana.engine.gates import Gate, Gates, Passage
-from campana.engine.limits import Way, Ways
+from campana.engine.limits import Way
 from campana.engine.options import EngineOptions, retry_rule
 from campana.engine.recording import Verdicts, judge
 from campana.engine.rendering import Renderer
+from campana.engine.ways import Choice, Ways
 from campana.storage.river import ClaimedDelivery, Judged, Lease, LeaseLost, River, Step
 from campana.storage.store import StoreUnavailable
 from campana.telemetry import Metrics
@@ -41,22 +42,23 @@ LONGEST_PAUSE = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Notices:
-    """Whom the bend tells: that a lane uses a route, that no route that fits a chunk is up, that a campaign's chunk
-    waits again until an instant, that something of a campaign goes again at an instant."""
+    """Whom the bend tells: that a lane uses a route, that no route that fits a chunk is up here, that a lane goes by
+    routes of other processes alone, that a campaign's chunk waits again until an instant, that something of a campaign
+    goes again at an instant."""
 
     lane_uses: Callable[[int, Medium, Way], None]
     stranded: Callable[[int, Medium], None]
+    goes_elsewhere: Callable[[int, Medium], None]
     given_back: Callable[[int, int], None]
     goes_again: Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Portion:
-    """Deliveries of a lease that go by one route (None: none fits, or none that fits is up)."""
+    """Deliveries of a lease that have the same choice of a route."""
 
     lease: Lease
-    way: Way | None
-    is_down: bool
+    choice: Choice
 
 
 @dataclass(slots=True)
@@ -92,6 +94,8 @@ class Sender:
             gate = await self._persist(partial(self._gates.enter, lease.campaign, lease.medium))
             try:
                 portions = await self._sort(lease)
+                if all(portion.choice.is_elsewhere for portion in portions):
+                    notices.goes_elsewhere(lease.campaign, lease.medium)
                 self.carried.update((portion.lease.chunk, portion.lease) for portion in portions)
                 # Side by side: a slow route must not hold up what goes by another.
                 await asyncio.gather(*(self._see_through(portion, gate, notices, metrics) for portion in portions))
@@ -119,28 +123,32 @@ class Sender:
         account = found[0].account_id if found else ""
         for_all = self._ways.for_all(lease.medium, account)
         if for_all is not None:
-            return [_Portion(lease, for_all, is_down=False)]
-        groups: dict[tuple[str, bool], list[ClaimedDelivery]] = {}
+            return [_Portion(lease, Choice(for_all))]
+        choices: dict[tuple[str, bool, bool], Choice] = {}
+        groups: dict[tuple[str, bool, bool], list[ClaimedDelivery]] = {}
         for delivery in lease.deliveries:
-            way, fits = self._ways.choose(lease.medium, account, delivery.dial)
-            groups.setdefault((way.name if way else "", fits), []).append(delivery)
+            choice = self._ways.choose(lease.medium, account, delivery.dial)
+            key = (choice.way.name if choice.way else "", choice.is_elsewhere, choice.is_down)
+            choices[key] = choice
+            groups.setdefault(key, []).append(delivery)
         leases = (
             [lease]
             if len(groups) == 1
             else await self._persist(partial(self._river.split, lease, list(groups.values())))
         )
-        return [
-            _Portion(one, self._ways.named(name), fits and not name)
-            for one, (name, fits) in zip(leases, groups, strict=True)
-        ]
+        return [_Portion(one, choice) for one, choice in zip(leases, choices.values(), strict=True)]
 
     async def _carry_portion(self, portion: _Portion, gate: Gate, notices: Notices, metrics: Metrics) -> None:
-        lease, way = portion.lease, portion.way
+        lease, choice, way = portion.lease, portion.choice, portion.choice.way
         found = await self._persist(partial(self._gates.look, lease.campaign))
-        if portion.is_down:
+        if choice.is_down or choice.is_elsewhere:
             notices.stranded(lease.chunk, lease.medium)
-        if found is None or portion.is_down:
+        if found is None or choice.is_down:
             await self._release(lease, [], ROUTE_DOWN_MS, notices)
+            return
+        if choice.is_elsewhere:
+            # Others may have it at once.
+            await self._release(lease, [], 0, notices)
             return
         rule = retry_rule(self._options, found[0], lease.medium)
         if way is None:
@@ -208,7 +216,7 @@ class Sender:
     def _after(self, way: Way, never_left: Sequence[SendError]) -> int:
         """Tell how long the rest of a chunk waits, by the first reason for which something did not leave."""
         if any(isinstance(error, Throttled) for error in never_left):
-            way.pace.slow_down(self._clock())
+            way.slow_down(self._clock())
             return THROTTLED_MS
         if all(isinstance(error, Withdrawn) for error in never_left):
             return 0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from campana.domain.delivery import Medium
 from campana.domain.moment import MINUTE, SECOND
-from campana.engine.limits import Ways
+from campana.engine.ways import Ways
 
 FIRST_MS = SECOND
 LONGEST_MS = MINUTE

@@ -38,7 +38,7 @@ class Sweeper:
 
     def hear(self, hint: Hint) -> None:
         """A campaign may have been deleted."""
-        if hint.news is News.CAMPAIGN:
+        if hint.news in (News.CAMPAIGN, News.MISSED):
             self._deletions.set()
 
     async def take_over(self) -> list[Moved]:

@@ -245,6 +245,9 @@ class LateNews(Protocol):
     async def overdue(self, route: str, before: int, limit: int) -> list[Handover]:
         """Messages of a route taken before that instant of which no final receipt came, oldest first."""
 
+    async def calls_of(self, process: str, limit: int) -> list[Handover]:
+        """Calls of which no end was told, those whose ids begin with the mark of a process (8 hexadecimal digits)."""
+
     async def routes(self) -> list[str]:
         """The names of all routes of which receipts are waited for. It may take a while: to be asked once."""
 

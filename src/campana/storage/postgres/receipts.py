@@ -130,6 +130,13 @@ class PostgresReceipts:
         )
         return [Handover(*row) for row in rows]
 
+    async def calls_of(self, process: str, limit: int) -> list[Handover]:
+        """Calls of which no end was told, by the mark of their process."""
+        rows = await self._database.read(
+            lambda connection: fetch(connection, queries.calls_of, mark=process, most=limit)
+        )
+        return [Handover(*row) for row in rows]
+
     async def routes(self) -> list[str]:
         """The names of all routes of which receipts are waited for."""
         rows = await self._database.read(lambda connection: fetch(connection, queries.routes))

@@ -5,14 +5,20 @@ Must not be run here: a store compiles them for its database.
 
 from __future__ import annotations
 
-from sqlalchemy import Integer, and_, bindparam, delete, literal, select, update
+from sqlalchemy import ColumnElement, Integer, and_, bindparam, delete, literal, select, update
 
+from campana.domain.delivery import Medium
 from campana.storage.compiled import insert_keyless
 from campana.storage.tables import CONTACT_BITS, MEDIUM_BITS, attempts, deliveries, early_receipts, handovers, incoming
 
+
+def _medium(delivery: ColumnElement[int]) -> ColumnElement[int]:
+    return delivery.op(">>")(literal(CONTACT_BITS, Integer)).op("&")((1 << MEDIUM_BITS) - 1)
+
+
 add_early = insert_keyless(early_receipts)
 purge_early = delete(early_receipts).where(early_receipts.c.at < bindparam("before"))
-overdue = (
+_waited_for = (
     select(
         handovers.c.id,
         handovers.c.route,
@@ -26,9 +32,16 @@ overdue = (
     )
     .join_from(handovers, deliveries, deliveries.c.id == handovers.c.delivery)
     .join(attempts, and_(attempts.c.delivery == handovers.c.delivery, attempts.c.attempt == handovers.c.attempt))
-    .where(handovers.c.route == bindparam("route"), handovers.c.at < bindparam("before"))
-    .order_by(handovers.c.id)
     .limit(bindparam("most"))
+)
+overdue = _waited_for.where(handovers.c.route == bindparam("route"), handovers.c.at < bindparam("before")).order_by(
+    handovers.c.id
+)
+calls_of = _waited_for.where(
+    # A range of the index on carriers' ids: what follows the mark in an id are hexadecimal digits.
+    handovers.c.carrier_id >= bindparam("mark"),
+    handovers.c.carrier_id < bindparam("mark") + "g",
+    _medium(handovers.c.delivery) == int(Medium.VOICE),
 )
 routes = select(handovers.c.route).distinct()
 postpone = update(handovers).where(handovers.c.id == bindparam("handover")).values(at=bindparam("to_at"))
@@ -53,7 +66,7 @@ last_sent_to = (
     .join_from(deliveries, attempts, attempts.c.delivery == deliveries.c.id)
     .where(
         deliveries.c.dial == bindparam("dial"),
-        deliveries.c.id.op(">>")(literal(CONTACT_BITS, Integer)).op("&")((1 << MEDIUM_BITS) - 1) == bindparam("medium"),
+        _medium(deliveries.c.id) == bindparam("medium"),
     )
     .order_by(attempts.c.at.desc())
     .limit(1)

@@ -109,6 +109,13 @@ class SqliteReceipts:
         )
         return [Handover(*row) for row in rows]
 
+    async def calls_of(self, process: str, limit: int) -> list[Handover]:
+        """Calls of which no end was told, by the mark of their process."""
+        rows = await self._database.read(
+            lambda connection: run(connection, queries.calls_of, mark=process, most=limit).fetchall()
+        )
+        return [Handover(*row) for row in rows]
+
     async def routes(self) -> list[str]:
         """The names of all routes of which receipts are waited for."""
         rows = await self._database.read(lambda connection: run(connection, queries.routes).fetchall())

@@ -1,0 +1,104 @@
+"""Owns this process's place among those that share the database: that it lives, who else does, and who has died.
+
+Must not know what the others do. What it knows of them is a second old.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+
+import structlog
+
+from campana.domain.moment import SECOND, Clock
+from campana.storage.cluster import Cluster, Member
+from campana.storage.store import StoreUnavailable
+from campana.telemetry import Metrics
+
+log = structlog.get_logger(__name__)
+
+BEAT_SECONDS = 1.0
+UP = "up"
+"""How a member says that it can send by a route."""
+
+Burial = Callable[[str], Awaitable[None]]
+"""Settles what a dead process has left, before it is forgotten. It may be asked again of the same one."""
+
+
+class Membership:
+    """Says that this process lives, and knows who else does. Times in milliseconds."""
+
+    def __init__(self, cluster: Cluster, me: Member, lasts_ms: int, metrics: Metrics, clock: Clock) -> None:
+        self._cluster = cluster
+        self._me = me
+        self._lasts = lasts_ms
+        self._metrics = metrics
+        self._clock = clock
+        self._said_at = 0
+        self.members: list[Member] = [me]
+        """All that live, itself included."""
+
+    @property
+    def owner(self) -> str:
+        """This process's name."""
+        return self._me.owner
+
+    def has_lapsed(self) -> bool:
+        """Whether others may take this process for dead, since it could not say that it lives."""
+        return self._clock() > self._said_at + self._lasts
+
+    def is_up_elsewhere(self, route: str) -> bool:
+        """Whether another process can send by a route."""
+        return any(one.routes.get(route) == UP for one in self.members if one.owner != self.owner)
+
+    def runs_elsewhere(self, route: str) -> bool:
+        """Whether another process has a route, up or not."""
+        return any(route in one.routes for one in self.members if one.owner != self.owner)
+
+    def sharers(self, route: str) -> int:
+        """How many processes can send by a route, at least 1."""
+        return max(1, sum(one.routes.get(route) == UP for one in self.members))
+
+    async def beat(self, routes: Mapping[str, str]) -> None:
+        """Say once that it lives, and how its routes are. Raises StoreUnavailable."""
+        said_at = self._clock()
+        self.members = await self._cluster.beat(replace(self._me, routes=routes), self._lasts)
+        self._said_at = said_at
+        roles = [one.role for one in self.members]
+        for role in ROLES:
+            self._metrics.members.set(role, to=roles.count(role))
+
+    async def beat_for_ever(self, routes: Callable[[], Mapping[str, str]], bury: Burial | None) -> None:
+        """Go on saying so, and bury those that do not any more (none where `bury` is None); to be cancelled."""
+        while True:
+            try:
+                await self.beat(routes())
+                if bury is not None:
+                    await self._bury_dead(bury)
+            except StoreUnavailable as error:
+                log.warning("membership.store_unavailable", reason=str(error))
+            await asyncio.sleep(BEAT_SECONDS)
+
+    async def leave(self) -> None:
+        """Tell the others that it is going, so that they need not wait for its death."""
+        try:
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await self._cluster.bury(self.owner)
+        except (StoreUnavailable, TimeoutError) as error:
+            log.warning("membership.store_unavailable", reason=str(error))
+
+    async def _bury_dead(self, bury: Burial) -> None:
+        for owner in await self._cluster.dead():
+            if owner == self.owner:
+                # It stood still and was late, and has just said that it lives.
+                continue
+            log.warning("membership.process_died", owner=owner)
+            await bury(owner)
+            await self._cluster.bury(owner)
+
+
+ROLES = ("serve", "api", "worker")
+LEAVE_SECONDS = 2.0
+LEAST_LIFE_MS = 5 * SECOND
+"""A process is not taken for dead sooner, however short its leases are."""
