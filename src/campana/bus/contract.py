@@ -20,26 +20,26 @@ class News(Enum):
     CONTACTS = "contacts"
     """A campaign has contacts to plan: added, or edited so that they start again."""
     ROUTE = "route"
-    """A route went up or down. It concerns this process alone and never leaves it."""
+    """A route of this process went up or down: no other process is told."""
     WORK = "work"
     """Chunks wait to be claimed."""
     CLAIMED = "claimed"
     """A chunk of a campaign was claimed: `at` is its turn."""
     DUE = "due"
-    """Something of a campaign falls due at `at`."""
+    """Something of a campaign falls due at the instant `at`."""
     SHARES = "shares"
     """A process gave back, or lacks, part of a route."""
     MISSED = "missed"
-    """Hints may have been lost: look at everything. It is told by a bus to its own listeners."""
+    """Hints may have been lost: look at everything. The bus itself says so."""
 
 
 class Hint(msgspec.Struct, frozen=True):
-    """Something changed. `number` is the campaign's internal number, 0 where it is not about a campaign; what `at` is,
-    the news says."""
+    """Something changed. `number` is the campaign's internal number, 0 where it is not about a campaign."""
 
     news: News
     number: int = 0
     at: int = 0
+    """What `news` says of it; 0 where it says nothing."""
 
 
 class Bus(Protocol):
