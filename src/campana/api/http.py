@@ -35,15 +35,26 @@ _INDEX = f"""<!DOCTYPE html>
 """.encode()
 
 
+_WORKER_INDEX = b"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>Campana worker</title></head>
+<body><h1>Campana</h1>
+<p>A worker: it sends, and answers no calls.</p>
+<ul>
+<li><a href="healthz">Is it alive?</a> <a href="readyz">Is it ready?</a> <a href="metrics">Metrics</a></li>
+</ul></body></html>
+"""
+
+
 class HttpFront:
     """The one ASGI application that the server runs."""
 
-    def __init__(self, soap: App, readiness: Readiness, metrics: Callable[[], bytes]) -> None:
+    def __init__(self, soap: App | None, readiness: Readiness, metrics: Callable[[], bytes]) -> None:
+        """Without `soap` there are only the pages that tell how the process is."""
         self._soap = soap
         self._readiness = readiness
         self._metrics = metrics
         self._pages: dict[str, Page] = {
-            "/": lambda: (200, _HTML, _INDEX),
+            "/": lambda: (200, _HTML, _INDEX if soap is not None else _WORKER_INDEX),
             "/healthz": lambda: (200, _TEXT, b"ok\n"),
             "/readyz": self._ready,
             "/metrics": lambda: (200, _METRICS, self._metrics()),
@@ -54,7 +65,7 @@ class HttpFront:
         if scope["type"] != "http":
             raise ValueError(f"Campana speaks HTTP, not {scope['type']}")
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-        if path.lower() == PATH.lower():
+        if self._soap is not None and path.lower() == PATH.lower():
             await self._soap(scope, receive, send)
             return
         exchange = Exchange(scope, receive, send)

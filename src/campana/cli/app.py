@@ -29,6 +29,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("serve")(serving.serve)
+app.command("api")(serving.api)
+app.command("worker")(serving.worker)
 app.command("demo")(demo.demo)
 app.command("attempts")(attempts.attempts)
 app.add_typer(accounts.app, name="account")

@@ -39,7 +39,7 @@ def check(
     async def run() -> list[tuple[Route, RouteReport]]:
         speech = wiring.build_speech(settings)
         routes = [route for route in wiring.build_routes(settings, speech) if name in (None, route.name)]
-        async with wiring.speaking(speech, settings):
+        async with wiring.speaking(speech, settings.routes):
             return list(zip(routes, await asyncio.gather(*(route.check() for route in routes)), strict=True))
 
     reports = asyncio.run(run())

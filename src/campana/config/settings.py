@@ -16,6 +16,7 @@ from campana.channels.settings import RouteSettings
 from campana.channels.voice.speech.settings import SpeechSettings
 
 SQLITE_PREFIX = "sqlite:///"
+POSTGRESQL_PREFIXES = ("postgresql://", "postgres://")
 
 Minutes = Annotated[int, Field(ge=1, le=10_080)]
 Waiting = Annotated[int, Field(ge=0, le=10_080)]
@@ -65,22 +66,89 @@ class DatabaseSettings(Section):
     url: str | None = Field(
         default=None,
         repr=False,
-        description="`sqlite:///PATH` (an absolute path begins with a fourth slash); "
-        "none means `campana.db` in `server.data_dir`.",
+        description="`postgresql://USER:PASSWORD@HOST/NAME`, of one host or several, for any number of processes; "
+        "`sqlite:///PATH` (an absolute path begins with a fourth slash) for one server; none means `campana.db` in "
+        "`server.data_dir`.",
     )
+    connections: int = Field(
+        default=8, ge=2, le=100, description="PostgreSQL: connections of each process at most, and one more for hints."
+    )
+    pooler: bool = Field(
+        default=False,
+        description="PostgreSQL: the URL leads to a pooler of transactions, such as PgBouncer in transaction mode.",
+    )
+    listen_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="PostgreSQL: a URL that leads past the pooler, for hints between processes (LISTEN). "
+        "Without it behind a pooler, processes look for news of each other once a second.",
+    )
+
+    @property
+    def is_postgresql(self) -> bool:
+        """Whether any number of processes may share the database."""
+        return self.url is not None and self.url.startswith(POSTGRESQL_PREFIXES)
+
+    @field_validator("listen_url")
+    @classmethod
+    def _a_direct_url(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(POSTGRESQL_PREFIXES):
+            raise ValueError("should begin with postgresql://")
+        return url
+
+    @model_validator(mode="after")
+    def _only_for_postgresql(self) -> DatabaseSettings:
+        given = [key for key in ("connections", "pooler", "listen_url") if key in self.model_fields_set]
+        if given and not self.is_postgresql:
+            raise ValueError(f"{given[0]} needs an url that begins with postgresql://")
+        return self
 
     @field_validator("url")
     @classmethod
-    def _only_sqlite(cls, url: str | None) -> str | None:
+    def _known_database(cls, url: str | None) -> str | None:
         if url is None:
             return None
+        if url.startswith(POSTGRESQL_PREFIXES):
+            return url
         scheme = url.partition(":")[0]
         if scheme != "sqlite":
-            raise ValueError(f'the scheme "{scheme}" is not supported: this version keeps its data in sqlite alone')
+            raise ValueError(f'the scheme "{scheme}" is not supported: it should be postgresql or sqlite')
         path = url.removeprefix(SQLITE_PREFIX)
         if path == url or not path or path == ":memory:" or "?" in path:
             raise ValueError("should be sqlite:///PATH with the path of a file")
         return url
+
+
+Address = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):[0-9]{1,5}$")]
+"""HOST:PORT, an IPv6 address in [ ]."""
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """Host and port of an Address. Raises ValueError where there is no such port."""
+    host, _, port = address.rpartition(":")
+    if int(port) > 65_535:
+        raise ValueError("the port should be at most 65535")
+    return host.strip("[]"), int(port)
+
+
+class WorkerSettings(Section):
+    """`[worker]`: processes that only send (`campana worker`)."""
+
+    listen: Address | None = Field(
+        default=None, description="`HOST:PORT` of the pages /healthz, /readyz and /metrics; none has no pages."
+    )
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host and port of the pages; None where there are none."""
+        return None if self.listen is None else host_and_port(self.listen)
+
+    @field_validator("listen")
+    @classmethod
+    def _port_in_range(cls, listen: str | None) -> str | None:
+        if listen is not None:
+            host_and_port(listen)
+        return listen
 
 
 class DeliverySettings(Section):
@@ -151,26 +219,19 @@ class ProgressSettings(Section):
 class BounceSettings(Section):
     """`[bounces]`: where mail servers hand in bounces (RFC 3464)."""
 
-    listen: str | None = Field(
-        default=None,
-        pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):[0-9]{1,5}$",
-        description="`HOST:PORT` of the listener; none turns it off.",
-    )
+    listen: Address | None = Field(default=None, description="`HOST:PORT` of the listener; none turns it off.")
     protocol: Literal["lmtp", "smtp"] = Field(default="lmtp", description="`lmtp` (RFC 2033) or `smtp`.")
 
     @property
     def address(self) -> tuple[str, int] | None:
         """Host and port of the listener; None where it is off."""
-        if self.listen is None:
-            return None
-        host, _, port = self.listen.rpartition(":")
-        return host.strip("[]"), int(port)
+        return None if self.listen is None else host_and_port(self.listen)
 
     @field_validator("listen")
     @classmethod
     def _port_in_range(cls, listen: str | None) -> str | None:
-        if listen is not None and int(listen.rpartition(":")[2]) > 65_535:
-            raise ValueError("the port should be at most 65535")
+        if listen is not None:
+            host_and_port(listen)
         return listen
 
 
@@ -192,6 +253,7 @@ class Settings(Section):
 
     server: ServerSettings = ServerSettings()
     database: DatabaseSettings = DatabaseSettings()
+    worker: WorkerSettings = WorkerSettings()
     delivery: DeliverySettings = DeliverySettings()
     sessions: SessionSettings = SessionSettings()
     limits: LimitSettings = LimitSettings()

@@ -44,6 +44,11 @@ class Membership:
         """This process's name."""
         return self._me.owner
 
+    @property
+    def is_current(self) -> bool:
+        """Whether the database has lately heard that this process lives."""
+        return self._clock() <= self._said_at + CURRENT_MS
+
     def has_lapsed(self) -> bool:
         """Whether others may take this process for dead, since it could not say that it lives."""
         return self._clock() > self._said_at + self._lasts
@@ -99,6 +104,7 @@ class Membership:
 
 
 ROLES = ("serve", "api", "worker")
+CURRENT_MS = 4 * SECOND
 LEAVE_SECONDS = 2.0
 LEAST_LIFE_MS = 5 * SECOND
 """A process is not taken for dead sooner, however short its leases are."""

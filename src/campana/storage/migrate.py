@@ -44,6 +44,13 @@ def upgrade(url: str) -> Revisions:
         raise StoreUnavailable(f"the database cannot be upgraded: {error.__cause__ or error}") from error
 
 
+def newest() -> str:
+    """The newest revision that this program knows."""
+    head = ScriptDirectory(str(_SCRIPTS)).get_current_head()
+    assert head is not None
+    return head
+
+
 def _upgrade_sqlite(url: str) -> Revisions:
     engine = create_engine(url)
     try:

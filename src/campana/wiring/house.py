@@ -1,0 +1,174 @@
+"""Owns which parts a process has by its role, and how they are joined.
+
+Must not know in which order they start and stop (running.py), nor hold rules.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from campana.api.http import HttpFront
+from campana.api.soap.app import SoapApp, SoapOptions
+from campana.bus.contract import Bus
+from campana.bus.local import LocalBus
+from campana.bus.postgres import PostgresBus
+from campana.channels.email.listener import BounceListener
+from campana.channels.registry import Means
+from campana.channels.voice.speech.speech import Speech
+from campana.config import Settings
+from campana.domain.moment import SECOND
+from campana.engine.membership import LEAST_LIFE_MS, Membership
+from campana.engine.options import Tools
+from campana.engine.runner import Engine, Together
+from campana.services.house import Services, build_services
+from campana.storage.cluster import Member
+from campana.storage.migrate import newest
+from campana.storage.postgres import PostgresStore
+from campana.telemetry import Metrics
+from campana.wiring import doors, parts
+from campana.wiring.clock import DatabaseClock
+from campana.wiring.roles import Pins, Role
+from campana.wiring.stores import Store, open_store
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """What a process has that shares its database with others."""
+
+    store: PostgresStore
+    membership: Membership
+    clock: DatabaseClock
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """The parts of a process. Those that its role does not have are None."""
+
+    settings: Settings
+    role: Role
+    store: Store
+    services: Services
+    engine: Engine | None
+    company: Company | None
+    listener: BounceListener | None
+    server: doors.Server | None
+    listening: socket.socket | None
+
+    @property
+    def routes(self) -> dict[str, str]:
+        """The health of the routes that it runs."""
+        return {} if self.engine is None else self.engine.health()
+
+
+@contextlib.asynccontextmanager
+async def built(settings: Settings, role: Role, pins: Pins, speech: Speech) -> AsyncIterator[House]:
+    """The parts, connected but not at work; closed at the end, the store last.
+
+    Raises StoreUnavailable or OSError.
+    """
+    metrics, mark = Metrics(), parts.new_mark()
+    owner = f"{socket.gethostname()}-{os.getpid()}-{mark}"
+    async with contextlib.AsyncExitStack() as closing:
+        listening = _listen(settings, role)
+        if listening is not None:
+            closing.callback(listening.close)
+        store = await open_store(settings, metrics)
+        closing.push_async_callback(store.close)
+        company = await _company(settings, role, store, owner, metrics)
+        bus = await _bus(settings, closing)
+        tools = Tools(parts.now_ms if company is None else company.clock, metrics)
+        services = build_services(store, bus, tools.clock, parts.service_options(settings), metrics)
+        closing.push_async_callback(services.close)
+        engine = listener = None
+        if role.has_engine:
+            means = Means(tools.clock, speech, mark)
+            engine = _engine(_Site(settings, pins, owner, means), store, company, bus, tools)
+            listener = parts.bounce_listener(
+                settings, pins, engine.mailroom, tools.clock, reuse_port=company is not None
+            )
+        front = _front(settings, role, services, engine, company, metrics)
+        server = None if listening is None else doors.web_server(front, settings, with_tls=role.has_doors)
+        yield House(settings, role, store, services, engine, company, listener, server, listening)
+
+
+def _listen(settings: Settings, role: Role) -> socket.socket | None:
+    if role.has_doors:
+        return doors.listen(settings.server.host, settings.server.port)
+    address = settings.worker.address
+    return None if address is None else doors.listen(*address)
+
+
+async def _company(settings: Settings, role: Role, store: Store, owner: str, metrics: Metrics) -> Company | None:
+    if not isinstance(store, PostgresStore):
+        return None
+    clock = DatabaseClock(store.cluster, parts.now_ms)
+    await clock.set()
+    me = Member(owner, role.value, socket.gethostname(), newest(), clock())
+    lasts_ms = max(LEAST_LIFE_MS, int(settings.delivery.lease_seconds * SECOND))
+    return Company(store, Membership(store.cluster, me, lasts_ms, metrics, clock), clock)
+
+
+async def _bus(settings: Settings, closing: contextlib.AsyncExitStack) -> Bus:
+    """What carries hints. Where a pooler is between and no way past it is known, every process is for itself."""
+    database = settings.database
+    url = database.listen_url or (None if database.pooler else database.url)
+    if not database.is_postgresql or url is None:
+        return LocalBus()
+    bus = PostgresBus(url)
+    closing.push_async_callback(bus.close)
+    await bus.start()
+    return bus
+
+
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """Where and as whom an engine works."""
+
+    settings: Settings
+    pins: Pins
+    owner: str
+    means: Means
+
+
+def _engine(site: _Site, store: Store, company: Company | None, bus: Bus, tools: Tools) -> Engine:
+    near = [route for route in site.settings.routes if site.pins.holds(route)]
+    hears = company is None or isinstance(bus, PostgresBus)
+    options = parts.engine_options(site.settings, site.owner, hears=hears)
+    together = None
+    if company is not None:
+        far = parts.far_routes(site.settings, site.pins)
+        together = Together(company.store.cluster, company.membership, far)
+    return Engine(store, parts.routes_of(near, site.means), bus, options, tools, together=together)
+
+
+def _front(  # noqa: PLR0917  # one for each thing that its pages show
+    settings: Settings,
+    role: Role,
+    services: Services,
+    engine: Engine | None,
+    company: Company | None,
+    metrics: Metrics,
+) -> HttpFront:
+    soap = None
+    if role.has_doors:
+        options = SoapOptions(settings.server.max_request_bytes, settings.server.trusted_proxies, metrics=metrics)
+        soap = SoapApp(services, options)
+    return HttpFront(soap, lambda: readiness(role, engine, company), metrics.render)
+
+
+def readiness(role: Role, engine: Engine | None, company: Company | None) -> tuple[bool, dict[str, Any]]:
+    """Ready means that calls are accepted, or that a worker can work: the database answers. A route that is down delays
+    deliveries and is told, but refuses nobody."""
+    facts: dict[str, Any] = {"role": role.value}
+    if engine is not None:
+        facts["routes"] = engine.routes()
+    if company is None:
+        return True, facts
+    roles = [member.role for member in company.membership.members]
+    facts["processes"] = {one.value: roles.count(one.value) for one in Role}
+    return company.membership.is_current, facts
