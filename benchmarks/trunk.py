@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Final
 
 from benchmarks.processes import cpu_of
@@ -68,7 +69,7 @@ class WatchedRoute(VoiceRoute):
     """A voice route that keeps what its media process says of its pace."""
 
     def __init__(self, settings: VoiceRouteSettings, speech: Speech) -> None:
-        super().__init__(settings, now_ms, speech)
+        super().__init__(settings, now_ms, speech, token_hex(4))
         self.beats: list[Figures] = []
         self.beaten = asyncio.Event()
 

@@ -82,6 +82,13 @@ class Trunk:
         """The route with its settings, as the engine wants them."""
         return self, VoiceRouteSettings(**({"name": self.name, "url": "sip:127.0.0.1:5060", "rate": 50} | changes))
 
+    @property
+    def connections(self) -> int:
+        return 0
+
+    def allow(self, connections: int) -> None:
+        pass
+
     async def start(self, inbound: Inbound) -> None:
         self.inbound = inbound
 

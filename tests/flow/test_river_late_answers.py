@@ -44,6 +44,13 @@ class SlowCarrier:
         self.taken = asyncio.Event()
         self._goodbye = asyncio.Event()
 
+    @property
+    def connections(self) -> int:
+        return 0
+
+    def allow(self, connections: int) -> None:
+        pass
+
     async def start(self, inbound: Inbound) -> None:
         pass
 

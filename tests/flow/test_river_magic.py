@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, NamedTuple, cast
 from uuid import uuid4
 
@@ -200,7 +201,7 @@ async def test_magic_telephones_meet_their_fates(tmp_path: Path) -> None:
         url = f"sip:127.0.0.1:{network.port}"
         settings = VoiceRouteSettings(name="trunk", url=url, calls=len(numbers), rate=50, pause=0.1)
         clock = MovedClock()
-        route = VoiceRoute(settings, clock, cast("Speech", Saying(tmp_path / "said")))
+        route = VoiceRoute(settings, clock, cast("Speech", Saying(tmp_path / "said")), token_hex(4))
         async with flowing(tmp_path, [], clock=clock, built=[(route, settings)]) as river, door(river) as soap:
             await soap.open()
             called = {str(uuid4()): (8_000, set(VOICE) - IMPATIENT), str(uuid4()): (1_000, IMPATIENT)}

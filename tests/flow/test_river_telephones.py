@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, cast
 from uuid import uuid4
 
@@ -54,7 +55,7 @@ async def test_every_field_reaches_the_telephone(tmp_path: Path) -> None:
             name="trunk", url=f"sip:127.0.0.1:{network.port}", pause=PAUSE, rate=50, number_format="digits"
         )
         clock, saying = MovedClock(), Saying(tmp_path / "said", MS)
-        route = VoiceRoute(settings, clock, cast("Speech", saying))
+        route = VoiceRoute(settings, clock, cast("Speech", saying), token_hex(4))
         async with flowing(tmp_path, [], clock=clock, built=[(route, settings)]) as river, door(river) as soap:
             await soap.open()
             guid = str(uuid4())

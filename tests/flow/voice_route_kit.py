@@ -25,6 +25,13 @@ SOON = 15.0
 """Seconds: a media process is a Python of its own, on a machine that may be busy."""
 CALLER = "+14165550000"
 LISTENER = "+14165550123"
+PROCESS = "5afe0c42"
+"""The mark of the process whose route it is."""
+
+
+def now_ms() -> int:
+    """The clock of the routes: epoch milliseconds."""
+    return time.time_ns() // 1_000_000
 
 
 def magic(digits: str) -> str:
@@ -67,9 +74,7 @@ class Engine:
     def __init__(self, url: str, saying: Saying, **more: Any) -> None:
         values = {"name": "trunk", "url": url, "ping": 0, "rate": 50.0, "pause": 0.1, "key_wait": 0.3, "calls": 20}
         self.saying = saying
-        self.route = VoiceRoute(
-            VoiceRouteSettings(**(values | more)), lambda: time.time_ns() // 1_000_000, cast(Speech, saying)
-        )
+        self.route = VoiceRoute(VoiceRouteSettings(**(values | more)), now_ms, cast(Speech, saying), PROCESS)
         self.news: list[Receipt] = []
         self._changed = asyncio.Event()
 

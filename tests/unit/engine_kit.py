@@ -158,6 +158,10 @@ class StandingRoute:
         self.name = name
         self.medium = medium
         self.state = RouteState(health)
+        self.connections = 0
+
+    def allow(self, connections: int) -> None:
+        raise NotImplementedError
 
     async def start(self, inbound: Inbound) -> None:
         raise NotImplementedError

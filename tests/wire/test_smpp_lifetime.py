@@ -168,7 +168,7 @@ async def test_a_route_that_never_connected_stops_at_once():
 async def test_sequence_numbers_begin_again_after_the_largest():
     async with Judge() as judge, Running(judge.port) as running:
         await running.health("up")
-        running.route._sessions[0].link._sequence = pdu.LARGEST_SEQUENCE - 1
+        running.route._binds.sessions[0].link._sequence = pdu.LARGEST_SEQUENCE - 1
         assert [type(result) for result in await running.send(3)] == [Accepted] * 3
         assert [seen.sequence for seen in judge.of("submit_sm")] == [pdu.LARGEST_SEQUENCE, 1, 2]
 

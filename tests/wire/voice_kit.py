@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, cast
 
 from ear_kit import Ear, ear
@@ -138,7 +139,7 @@ async def calling(url: str, speech: FixedSpeech, **more) -> AsyncIterator[Caller
     """A voice route with a trunk at `url`, up: it asks nothing of the trunk and takes it for granted."""
     values = {"name": "trunk", "channel": "voice", "url": url, "ping": 0, "rate": 50, "pause": 0.1, "key_wait": 0.3}
     settings = VoiceRouteSettings(**(values | {"calls": 50} | more))
-    route = VoiceRoute(settings, lambda: time.time_ns() // 1_000_000, cast(Speech, speech))
+    route = VoiceRoute(settings, lambda: time.time_ns() // 1_000_000, cast(Speech, speech), token_hex(4))
     caller = Caller(route)
     await route.start(caller)
     try:

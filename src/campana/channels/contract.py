@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -16,6 +16,9 @@ from campana.channels.errors import SendError
 from campana.domain.delivery import Medium
 from campana.domain.message import Content, IncomingMessage
 from campana.domain.outcome import Receipt
+
+NONE_LEFT: Final = "Other processes use all of its connections."
+"""Why a route that is allowed no connection is not connected."""
 
 Permit = Callable[[], bool]
 """Asked right before each message is written, perhaps again before its rest is: False means that it must not leave
@@ -111,6 +114,21 @@ class Route(Protocol):
     name: str
     medium: Medium
     state: RouteState
+
+    @property
+    def connections(self) -> int:
+        """Connections (SMS: binds, a pair counts as one) that it has, opens or closes right now.
+
+        0 for a route whose connections nobody counts (`RouteSettings.most_connections`).
+        """
+
+    def allow(self, connections: int) -> None:
+        """Have at most so many connections from now on; without it, as many as the settings say, and never more.
+
+        One that is too many takes no more work, ends when what is in flight on it is answered, and says goodbye. One
+        that is missing is opened, as soon as those that end have made room. Allowed none, the route is CONNECTING
+        because of NONE_LEFT, and `send` answers Unreachable at once. May be called at any time, before `start` too.
+        """
 
     async def start(self, inbound: Inbound) -> None:
         """Begin to connect in the background and stay connected; returns at once."""

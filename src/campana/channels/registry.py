@@ -6,7 +6,8 @@ Must not know more of a channel than that.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from secrets import token_hex
 from typing import Any
 
 from campana.channels import email, sms, voice
@@ -25,6 +26,8 @@ class Means:
     clock: Clock
     speech: Speech
     """One for all routes of a process: what one has spoken, the others need not."""
+    process: str = field(default_factory=lambda: token_hex(4))
+    """The mark of this process, 8 hex digits: what goes by it alone and outlives it, as a call, bears the mark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ def _email(settings: Any, means: Means) -> Route:
 
 
 def _voice(settings: Any, means: Means) -> Route:
-    return VoiceRoute(settings, means.clock, means.speech)
+    return VoiceRoute(settings, means.clock, means.speech, means.process)
 
 
 CHANNELS: dict[str, Channel] = {

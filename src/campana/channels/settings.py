@@ -20,10 +20,16 @@ class RouteSettings(BaseModel):
     url: str = Field(repr=False)
     """Where and how to connect; user and password may stand in it. Never logged unmasked."""
     rate: float | None = Field(default=None, gt=0, le=100_000)
-    """Messages per second at most, in any second; none means as fast as the carrier takes them."""
+    """Messages per second at most, in any second, of all processes together; none means as fast as the carrier takes
+    them."""
     priority: int = Field(default=100, ge=0, le=1_000_000)
     """Of the routes that fit and are up, the lowest goes first."""
     accounts: tuple[str, ...] = ()
     """Accounts that may use the route; empty means all."""
     destinations: tuple[str, ...] = ()
     """Number prefixes (`+44`) or email domains (`example.com`) that the route serves; empty means all."""
+
+    @property
+    def most_connections(self) -> int:
+        """Connections that all processes together may have at a time; 0 where nobody counts them."""
+        return 0

@@ -88,9 +88,7 @@ async def built(settings: Settings, role: Role, pins: Pins, speech: Speech) -> A
         if role.has_engine:
             means = Means(tools.clock, speech, mark)
             engine = _engine(_Site(settings, pins, owner, means), store, company, bus, tools)
-            listener = parts.bounce_listener(
-                settings, pins, engine.mailroom, tools.clock, reuse_port=company is not None
-            )
+            listener = parts.bounce_listener(settings, pins, engine.mailroom, tools.clock)
         front = _front(settings, role, services, engine, company, metrics)
         server = None if listening is None else doors.web_server(front, settings, with_tls=role.has_doors)
         yield House(settings, role, store, services, engine, company, listener, server, listening)

@@ -99,7 +99,8 @@ class _Life:
             self._spawn("clock", house.company.clock.keep())
         # The engine last: nothing is sent where the rest cannot run.
         if house.listener is not None:
-            await house.listener.start()
+            # Several workers on one machine may share the address.
+            await house.listener.start(reuse_port=house.company is not None)
         if house.engine is not None:
             await house.engine.start()
         if house.role.has_doors:

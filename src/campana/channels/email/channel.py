@@ -12,7 +12,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
-from campana.channels.contract import Composer, Health, Inbound, Parcel, Permit, Result, RouteReport, RouteState
+from campana.channels.contract import (
+    NONE_LEFT,
+    Composer,
+    Health,
+    Inbound,
+    Parcel,
+    Permit,
+    Result,
+    RouteReport,
+    RouteState,
+)
 from campana.channels.email.jobs import JobQueue
 from campana.channels.email.message import Letter, SenderOf, letter_composer
 from campana.channels.email.opening import open_session, tls_context
@@ -52,7 +62,21 @@ class EmailRoute:
         self._signer = _signer(settings, clock)
         self._sender_of = _sender_of(settings)
         self._threads = _threads(self.name) if self._signer is not None and self._signer.key.slow else None
+        self._allowed = settings.connections
         self._pool: Pool | None = None
+
+    @property
+    def connections(self) -> int:
+        """Connections that stand, are opened or say goodbye."""
+        return 0 if self._pool is None else self._pool.connections
+
+    def allow(self, connections: int) -> None:
+        """Have at most so many connections from now on (see the contract)."""
+        self._allowed = min(connections, self._settings.connections)
+        if self._pool is not None:
+            self._pool.allow(self._allowed)
+        else:
+            self._note(Health.CONNECTING, "" if self._allowed else NONE_LEFT)
 
     async def start(self, inbound: Inbound) -> None:
         """Connect in the background; the state tells how it went."""
@@ -60,7 +84,7 @@ class EmailRoute:
         if self._signer is not None and self._signer.key.weakness:
             log.warning("dkim.weak_key", route=self.name, weakness=self._signer.key.weakness)
         self._pool = Pool(self._settings, self._tls, self._note)
-        self._pool.start()
+        self._pool.allow(self._allowed)
 
     async def stop(self, budget: float) -> None:
         """Let written messages be answered within `budget` seconds, then close."""
@@ -82,7 +106,7 @@ class EmailRoute:
         """
         if self._pool is None:
             raise RuntimeError("send before start")
-        if self._threads is None:
+        if self._threads is None or not self._allowed:
             return await self._pool.send(parcels, permit)
         loop = asyncio.get_running_loop()
         slices = [parcels[at : at + _SLICE] for at in range(0, len(parcels), _SLICE)]

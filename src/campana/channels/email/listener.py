@@ -60,10 +60,14 @@ class BounceListener:
         assert self._server is not None
         return int(self._server.sockets[0].getsockname()[1])
 
-    async def start(self) -> None:
-        """Listen. Raises OSError where the address cannot be had."""
+    async def start(self, *, reuse_port: bool = False) -> None:
+        """Listen. Raises OSError where the address cannot be had.
+
+        With `reuse_port`, several processes of one user may listen on the same address, and the kernel spreads the
+        connections over them (SO_REUSEPORT); all of them must ask for it.
+        """
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._open_door, *self._address)
+        self._server = await loop.create_server(self._open_door, *self._address, reuse_port=reuse_port)
 
     async def stop(self) -> None:
         """Stop listening and close what is open; a bounce that was not acknowledged is sent again."""

@@ -76,6 +76,11 @@ class Session(asyncio.Protocol):
         raise self._broken or _unreachable("the connection was lost")
 
     @property
+    def leaving(self) -> bool:
+        """It takes no more jobs: it ends after those that it has."""
+        return self._left <= 0
+
+    @property
     def quiet(self) -> bool:
         """Nothing has come that was not asked for."""
         return self._reader.clean and not self._replies
@@ -104,11 +109,18 @@ class Session(asyncio.Protocol):
         else:
             self.quit()
 
+    def retire(self) -> None:
+        """Take no more jobs: quit at once where there is none, else after those that it has."""
+        self._left = 0
+        if self._idle:
+            self.quit()
+
     def quit(self) -> None:
-        """Say goodbye and close; a server that does not answer is not waited for long."""
-        if self._gone:
+        """Say goodbye, once, and close; a server that does not answer is not waited for long."""
+        if self._gone or (self._expected and self._expected[-1][0] is _QUIT):
             return
         self._idle = False
+        self._left = 0
         self._expected.append((_QUIT, None))
         self._wait(_QUIT_SECONDS)
         self._write(b"QUIT\r\n")

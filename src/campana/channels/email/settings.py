@@ -31,7 +31,7 @@ class EmailRouteSettings(RouteSettings):
     channel: Literal["email"] = "email"
 
     connections: int = Field(default=10, ge=1, le=100)
-    """Connections to the relay at most; opened when there is work for them."""
+    """Connections to the relay at most, of all processes together; opened when there is work for them."""
     tls: TlsMode | None = None
     """STARTTLS (RFC 3207). `required`: no message leaves without it, and the certificate is checked.
     `if-offered`: used where the relay offers it, the certificate is not checked unless `tls_verify` says so; this
@@ -119,6 +119,11 @@ class EmailRouteSettings(RouteSettings):
         if self.user is not None and self.tls_mode == "off" and not self.auth_without_tls:
             raise ValueError('a password with tls = "off" needs auth_without_tls = true')
         return self
+
+    @property
+    def most_connections(self) -> int:
+        """Connections to the relay that all processes together may have at a time."""
+        return self.connections
 
     @property
     def host(self) -> str:

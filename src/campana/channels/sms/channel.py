@@ -10,16 +10,27 @@ import itertools
 from collections.abc import Sequence
 from typing import Final
 
-from campana.channels.contract import Composer, Health, Inbound, Parcel, Permit, Result, RouteReport, RouteState
+from campana.channels.contract import (
+    NONE_LEFT,
+    Composer,
+    Health,
+    Inbound,
+    Parcel,
+    Permit,
+    Result,
+    RouteReport,
+    RouteState,
+)
 from campana.channels.sms import pdu
 from campana.channels.sms.addressing import AddressError, to_address
+from campana.channels.sms.binds import Binds
 from campana.channels.sms.bodies import Query, pack_query, parse_query_answer
 from campana.channels.sms.codes import ROK
 from campana.channels.sms.composing import Composers
 from campana.channels.sms.inbox import Inbox
 from campana.channels.sms.outbox import Batch, Outbox
 from campana.channels.sms.receipts import read_query_answer
-from campana.channels.sms.session import BindRefused, Connector, Problem, Session, problem_of
+from campana.channels.sms.session import FAREWELL_SECONDS, BindRefused, Connector, Problem, Session, problem_of
 from campana.channels.sms.settings import SmsRouteSettings
 from campana.domain.delivery import Medium
 from campana.domain.message import Content
@@ -29,13 +40,13 @@ from campana.domain.outcome import Receipt
 RECONNECT_GRACE: Final = 1.0
 """Seconds for which `send` waits for a connection that is just coming back."""
 MOST_QUERIES: Final = 10
-FAREWELL_SECONDS: Final = 2.0
 
 _BINDS: Final = {
     "transceiver": (pdu.BIND_TRANSCEIVER,),
     "pair": (pdu.BIND_TRANSMITTER, pdu.BIND_RECEIVER),
 }
 _CONNECTING: Final = Problem("The connection is being made.")
+_NONE_LEFT: Final = Problem(NONE_LEFT)
 _STOPPED: Final = Problem("The route was stopped.")
 
 
@@ -54,39 +65,52 @@ class SmsRoute:
         self._outbox = Outbox()
         self._inbox: Inbox | None = None
         self._inbound: Inbound | None = None
-        self._sessions: list[Session] = []
-        self._tasks: list[asyncio.Task[None]] = []
+        self._allowed = settings.binds
+        self._binds: Binds | None = None
+        self._collecting: asyncio.Task[None] | None = None
+        self._stopping = False
         self._queries = asyncio.Semaphore(MOST_QUERIES)
+
+    @property
+    def connections(self) -> int:
+        """Binds that have a connection, open or close one; a pair counts as one."""
+        return 0 if self._binds is None else self._binds.open
+
+    def allow(self, connections: int) -> None:
+        """Have at most so many binds from now on (see the contract)."""
+        self._allowed = min(connections, self.settings.binds)
+        if self._stopping:
+            return
+        if self._binds is not None:
+            self._binds.allow(self._allowed, self._problem())
+        self._changed()
 
     async def start(self, inbound: Inbound) -> None:
         """Begin to connect in the background and stay connected; returns at once."""
         self._inbound = inbound
         self._inbox = Inbox(self.name, self.settings.receipt_ids, self._clock, inbound)
+        self._collecting = asyncio.create_task(self._inbox.run(), name=f"sms {self.name}")
         connector = Connector(self.settings, self._outbox, self._inbox)
-        self._sessions = [
-            Session(connector, command, self._changed)
-            for _ in range(self.settings.binds)
-            for command in _BINDS[self.settings.bind]
-        ]
-        work = [self._inbox.run(), *(session.run() for session in self._sessions)]
-        self._tasks = [asyncio.create_task(part, name=f"sms {self.name}") for part in work]
+        self._binds = Binds(connector, _BINDS[self.settings.bind], self._changed)
+        self._binds.allow(self._allowed, self._problem())
 
     async def stop(self, budget: float) -> None:
         """Wait for answers to what is written, have all that came made durable, unbind and close."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + budget
+        self._stopping = True
         self._outbox.settle_unwritten(_STOPPED.error)
-        links = [session.link for session in self._sessions if session.link is not None]
-        finishing = [asyncio.create_task(link.finish()) for link in links]
-        if finishing:
-            await asyncio.wait(finishing, timeout=max(0.0, budget - FAREWELL_SECONDS))
-        if self._inbox is not None:
+        if self._binds is not None and self._inbox is not None and self._collecting is not None:
+            finishing = [asyncio.create_task(link.finish()) for link in self._binds.links]
+            if finishing:
+                await asyncio.wait(finishing, timeout=max(0.0, budget - FAREWELL_SECONDS))
             await self._inbox.drain(max(0.1, deadline - loop.time() - FAREWELL_SECONDS))
-        for task in (*finishing, *self._tasks):
-            task.cancel()
-        await asyncio.gather(*finishing, *self._tasks, return_exceptions=True)
-        farewell = min(FAREWELL_SECONDS, max(0.1, deadline - loop.time()))
-        await asyncio.gather(*(link.unbind(farewell) for link in links))
+            ending = (*finishing, self._collecting)
+            for task in ending:
+                task.cancel()
+            await asyncio.gather(self._binds.stop(), *ending, return_exceptions=True)
+            farewell = min(FAREWELL_SECONDS, max(0.1, deadline - loop.time()))
+            await asyncio.gather(*(link.unbind(farewell) for link in self._binds.links))
         self._note(Health.DOWN, _STOPPED.sentence)
 
     def composer(self, content: Content) -> Composer:
@@ -98,7 +122,8 @@ class SmsRoute:
         if not parcels:
             return []
         if not self._outbox.opened.is_set():
-            await self._wait_for_link()
+            if self._allowed:
+                await self._wait_for_link()
             if not self._outbox.opened.is_set():
                 return [self._problem().error() for _ in parcels]
         batch = Batch(parcels, permit, asyncio.get_running_loop().create_future())
@@ -108,7 +133,7 @@ class SmsRoute:
 
     async def query(self, carrier_id: str, source: str, destination: str) -> Receipt | None:
         """Ask the SMSC about a message by query_sm; None where it cannot be asked or does not know."""
-        link = next((session.link for session in self._sessions if session.sends and session.link), None)
+        link = next((session.link for session in self._sessions() if session.sends and session.link), None)
         if link is None:
             return None
         try:
@@ -157,15 +182,20 @@ class SmsRoute:
         except TimeoutError:
             return
 
+    def _sessions(self) -> list[Session]:
+        return [] if self._binds is None else self._binds.sessions
+
     def _problem(self) -> Problem:
         """Why nothing can be sent."""
-        problems = [session.problem for session in self._sessions if session.sends and session.problem]
+        if not self._allowed:
+            return _NONE_LEFT
+        problems = [session.problem for session in self._sessions() if session.sends and session.problem]
         return next((problem for problem in problems if problem.misconfigured), next(iter(problems), _CONNECTING))
 
     def _changed(self) -> None:
-        """A session's connection came or went."""
-        senders = [session for session in self._sessions if session.sends]
-        deaf = [session.problem for session in self._sessions if not session.sends and session.problem]
+        """A session's connection came or went, or how many there may be has changed."""
+        senders = [session for session in self._sessions() if session.sends]
+        deaf = [session.problem for session in self._sessions() if not session.sends and session.problem]
         if any(session.link for session in senders):
             reason = f"No receipts for now: {deaf[0].sentence}" if len(deaf) == len(senders) else ""
             self._note(Health.UP, reason)

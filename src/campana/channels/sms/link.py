@@ -6,14 +6,15 @@ Must not know how connections come about (session.py), nor what becomes of a del
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, cast
 
 import structlog
 
 from campana.channels.contract import Accepted
-from campana.channels.errors import Throttled, Uncertain, Unreachable, Withdrawn
+from campana.channels.errors import SendError, Throttled, Uncertain, Unreachable, Withdrawn
 from campana.channels.sms import pdu
 from campana.channels.sms.bodies import parse_data, parse_short_message, read_message_id
 from campana.channels.sms.codes import RINVCMDID, RINVCMDLEN, ROK, refusal
@@ -58,9 +59,15 @@ class Link(asyncio.Protocol):
         self._framer = pdu.Framer()
         self._outstanding: dict[int, tuple[Sink, int, float]] = {}
         self._backlog: deque[tuple[Train, int]] = deque()
+        self._repeating = 0
+        """Messages of which parts are going to be written again."""
+        self._unacknowledged = 0
+        """Requests of the SMSC that wait for our answer."""
         self._asked: dict[int, asyncio.Future[tuple[int, bytes]]] = {}
         self._sequence = 0
         self._sending = False
+        self._retired = False
+        self._unbound = False
         self._write_blocked = False
         self._reading = True
         self._leaving = False
@@ -69,6 +76,7 @@ class Link(asyncio.Protocol):
         self._reason = ""
         self._timer: asyncio.TimerHandle | None = None
         self._finished: asyncio.Event | None = None
+        self._acknowledged: asyncio.Event | None = None
 
     # --- the way out ---------------------------------------------------------------------------------------------
 
@@ -76,6 +84,11 @@ class Link(asyncio.Protocol):
         """Take parcels from now on."""
         self._sending = True
         self._outbox.join(self)
+
+    def retire(self, error: Callable[[], SendError]) -> None:
+        """Take no more parcels. Of what was taken all is written and answered; `error` is for what nobody takes now."""
+        self._retired = True
+        self._outbox.leave(self, error)
 
     def pump(self, limit: int) -> None:
         """Write at most `limit` more messages, as the window allows: one write for all of them."""
@@ -87,7 +100,7 @@ class Link(asyncio.Protocol):
         if self._backlog:
             room = self._write_backlog(written, room, now)
         batches = self._outbox.batches
-        while batches and room > 0:
+        while batches and room > 0 and not self._retired:
             room = self._write_batch(batches[0], written, room, now)
             if batches[0].next == len(batches[0].parcels):
                 batches.popleft()
@@ -125,11 +138,16 @@ class Link(asyncio.Protocol):
             room -= 1
         return room
 
-    def write_again(self, train: Train, parts: Sequence[int]) -> None:
-        """Write parts of a message once more. No permit is asked: the message has left in part already."""
+    def write_again(self, train: Train, parts: Sequence[int], delay: float) -> None:
+        """Write parts of a message again, after `delay` seconds. No permit is asked: the message has left in part."""
+        self._repeating += 1
+        self._loop.call_later(delay, self._repeat, train, parts)
+
+    def _repeat(self, train: Train, parts: Sequence[int]) -> None:
+        self._repeating -= 1
         if self.closed.done():
             for part in parts:
-                train.settle(part, Unreachable(DeliveryCode.SMS_UNREACHABLE, None, self._reason))
+                train.settle(part, self._unreachable())
             return
         self._backlog.extend((train, part) for part in parts)
         self.pump(self._settings.window)
@@ -150,6 +168,8 @@ class Link(asyncio.Protocol):
 
     def acknowledge(self, replies: Sequence[tuple[int, int]], status: int) -> None:
         """Answer deliver_sm and data_sm requests, given as (command_id, sequence_number)."""
+        self._unacknowledged -= len(replies)
+        self._note_acknowledged()
         # Both answers carry an unused message_id: one NUL (sections 4.6.2 and 4.7.2).
         self._write(
             b"".join([pdu.pack(command | pdu.RESPONSE, status, sequence, b"\0") for command, sequence in replies])
@@ -214,6 +234,7 @@ class Link(asyncio.Protocol):
             self._write(pdu.pack(pdu.GENERIC_NACK, RINVCMDID, sequence))
 
     def _delivered(self, command: int, sequence: int, body: bytes) -> None:
+        self._unacknowledged += 1
         try:
             message = parse_short_message(body) if command == pdu.DELIVER_SM else parse_data(body)
         except pdu.PduError as error:
@@ -258,6 +279,7 @@ class Link(asyncio.Protocol):
         for train, part in backlog:
             train.settle(part, self._unreachable())
         self._note_idle()
+        self._note_acknowledged()
         for answer in self._asked.values():
             if not answer.done():
                 answer.set_exception(LinkLost(self._reason))
@@ -279,22 +301,37 @@ class Link(asyncio.Protocol):
 
     async def finish(self) -> None:
         """Wait until everything written is answered, given up or lost."""
-        self._finished = asyncio.Event()
+        self._finished = self._finished or asyncio.Event()
         self._note_idle()
         await self._finished.wait()
 
     def _note_idle(self) -> None:
-        if self._finished is not None and not self._outstanding and not self._backlog:
+        if self._finished is None:
+            return
+        if self.closed.done() or not (self._outstanding or self._backlog or self._repeating):
             self._finished.set()
 
+    async def acknowledge_all(self, patience: float) -> None:
+        """Wait until everything that came is answered, at most `patience` seconds: the rest comes once more."""
+        self._acknowledged = asyncio.Event()
+        self._note_acknowledged()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._acknowledged.wait(), patience)
+
+    def _note_acknowledged(self) -> None:
+        if self._acknowledged is not None and (self.closed.done() or not self._unacknowledged):
+            self._acknowledged.set()
+
     async def unbind(self, budget: float) -> None:
-        """Say goodbye, waiting at most `budget` seconds for the answer, and close."""
+        """Say goodbye, once, waiting at most `budget` seconds for the answer, and close."""
         self._sending = False
-        try:
-            async with asyncio.timeout(budget):
-                await self.ask(pdu.UNBIND)
-        except (TimeoutError, LinkLost):
-            pass
+        if not self._unbound:
+            self._unbound = True
+            try:
+                async with asyncio.timeout(budget):
+                    await self.ask(pdu.UNBIND)
+            except (TimeoutError, LinkLost):
+                pass
         self.close("We unbound the connection.")
         await asyncio.wait([self.closed], timeout=budget)
 

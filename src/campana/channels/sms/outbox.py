@@ -46,8 +46,8 @@ class Sender(Protocol):
     def pump(self, limit: int) -> None:
         """Write at most `limit` more messages, as the window allows."""
 
-    def write_again(self, train: Train, parts: Sequence[int]) -> None:
-        """Write parts of a message once more, or settle them as unreachable where the link is lost."""
+    def write_again(self, train: Train, parts: Sequence[int], delay: float) -> None:
+        """After `delay` seconds write parts of a message once more, or settle them as unreachable if it is lost."""
 
 
 class Batch:
@@ -106,7 +106,7 @@ class Train:
             self._left = len(again)
             delay = FIRST_REPEAT * 2**self._repeats
             self._repeats += 1
-            asyncio.get_running_loop().call_later(delay, self._link.write_again, self, again)
+            self._link.write_again(self, again, delay)
         else:
             self._batch.settle(self._index, combine(self._results))
 

@@ -10,7 +10,7 @@ import random
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -24,6 +24,10 @@ from campana.channels.sms.outbox import Outbox
 from campana.channels.sms.settings import SmsRouteSettings
 from campana.domain.outcome import DeliveryCode
 
+FAREWELL_SECONDS: Final = 2.0
+"""How long the answer to our unbind is waited for."""
+DURABLE_SECONDS: Final = 10.0
+"""How long a connection that ends waits until what came on it is durable: longer than a message waits for its parts."""
 STABLE_SECONDS: Final = 10.0
 """A connection that stood this long begins the next series of attempts anew."""
 
@@ -111,31 +115,47 @@ class Session:
         """The bound connection, if there is one."""
         self.problem: Problem | None = None
         """Why there is none; None before the first attempt ended and while there is one."""
+        self._connecting = False
+        self._latest: Link | None = None
+        self._leaving: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     @property
     def sends(self) -> bool:
         """Whether this connection is for sending."""
         return self._command != pdu.BIND_RECEIVER
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection, bound or not, or is about to be one."""
+        return self._connecting or (self._latest is not None and not self._latest.closed.done())
+
     async def run(self) -> None:
-        """Keep the connection until cancelled."""
+        """Keep the connection until cancelled or told to leave; then it has ended by the time this returns."""
         failures = 0
-        while True:
+        while not self._leaving.done():
             bound_at = await self._hold()
             stood = asyncio.get_running_loop().time() - bound_at if bound_at is not None else 0.0
             failures = 0 if stood >= STABLE_SECONDS else failures + 1
-            await asyncio.sleep(self._pause(failures))
+            await asyncio.wait([self._leaving], timeout=self._pause(failures))
+
+    def leave(self, problem: Problem) -> None:
+        """Take no more work from now on, finish what there is, and say goodbye. `problem` is for what nobody takes."""
+        if not self._leaving.done():
+            self._leaving.set_result(None)
+        if self.link is not None:
+            self.link.retire(problem.error)
 
     async def _hold(self) -> float | None:
         """One connection from its opening to its end; when it was bound on the loop's clock, None if it never was."""
         link: Link | None = None
         try:
-            link = await self._connector.connect()
+            link = await self._connect()
             await self._connector.bind(link, self._command)
         except (OSError, TimeoutError, BindRefused) as error:
+            self._note(None, problem_of(error, self._connector.settings))
             if link is not None:
                 link.close("It could not be bound.")
-            self._note(None, problem_of(error, self._connector.settings))
+                await asyncio.wait([link.closed])
             return None
         except asyncio.CancelledError:
             if link is not None:
@@ -143,17 +163,36 @@ class Session:
             raise
         bound_at = asyncio.get_running_loop().time()
         self._note(link, None)
-        if self.sends:
-            link.begin_sending()
-        await asyncio.wait([link.closed])
+        if not self._leaving.done():
+            if self.sends:
+                link.begin_sending()
+            await asyncio.wait([link.closed, self._leaving], return_when=asyncio.FIRST_COMPLETED)
+        if not link.closed.done():
+            await self._say_goodbye(link)
         self._note(None, Problem(link.closed.result()))
         return bound_at
+
+    async def _connect(self) -> Link:
+        self._connecting = True
+        try:
+            self._latest = await self._connector.connect()
+        finally:
+            self._connecting = False
+        return self._latest
+
+    async def _say_goodbye(self, link: Link) -> None:
+        await link.finish()
+        await link.acknowledge_all(DURABLE_SECONDS)
+        await link.unbind(FAREWELL_SECONDS)
+        await asyncio.wait([link.closed])
 
     def _note(self, link: Link | None, problem: Problem | None) -> None:
         old, self.link, self.problem = self.problem, link, problem
         route = self._connector.settings.name
         if problem is None:
             _log.info("sms.bound", route=route, sends=self.sends)
+        elif self._leaving.done():
+            _log.info("sms.unbound", route=route, reason=problem.sentence)
         elif old != problem:
             _log.warning("sms.not_bound", route=route, reason=problem.sentence)
         self._changed()

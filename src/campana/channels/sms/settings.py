@@ -73,11 +73,11 @@ class SmsRouteSettings(RouteSettings):
     """Check the SMSC's certificate and name. Without it, anyone between may read and change messages."""
 
     binds: int = Field(default=1, ge=1, le=16)
-    """Parallel connections (pairs of connections with `bind="pair"`)."""
+    """Parallel connections (pairs of connections with `bind="pair"`) of all processes together."""
     bind: Literal["transceiver", "pair"] = "transceiver"
     """One connection for both ways, or a transmitter and a receiver."""
     window: int = Field(default=50, ge=1, le=1000)
-    """Messages a connection that may be without an answer at a time."""
+    """Messages without an answer at a time on each of the `binds`; so this is a limit for all processes too."""
     system_type: str = Field(default="", max_length=12, pattern=r"^[ -~]*$")
     """system_type of the bind, where the carrier asks for one."""
 
@@ -127,6 +127,11 @@ class SmsRouteSettings(RouteSettings):
         if self.reconnect_max < self.reconnect_min:
             raise ValueError("reconnect_max must not be below reconnect_min")
         return self
+
+    @property
+    def most_connections(self) -> int:
+        """Binds that all processes together may have at a time; a pair counts as one."""
+        return self.binds
 
     @property
     def endpoint(self) -> Endpoint:

@@ -59,7 +59,9 @@ class VoiceRoute:
 
     medium = Medium.VOICE
 
-    def __init__(self, settings: VoiceRouteSettings, clock: Clock, speech: Speech) -> None:
+    def __init__(self, settings: VoiceRouteSettings, clock: Clock, speech: Speech, process: str) -> None:
+        """`process` is the mark of this process, 8 hex digits. The id of each of its calls begins with it, so that the
+        calls of a process that has died can be told from those of others."""
         self.settings = settings
         self.name = settings.name
         self.state = RouteState(since=clock(), reason=_STARTING)
@@ -67,6 +69,7 @@ class VoiceRoute:
         """How the media process kept its pace in the last second; None before it said so."""
         self._clock = clock
         self._speech = speech
+        self._process = process
         self._inbound: Inbound | None = None
         self._postbox = Postbox(settings.name)
         self._ledger = Ledger(settings.name, clock, self._postbox.put)
@@ -74,6 +77,14 @@ class VoiceRoute:
         self._posting: asyncio.Task[None] | None = None
         self._is_up = asyncio.Event()
         self._stopping = False
+
+    @property
+    def connections(self) -> int:
+        """Nobody counts them: what a trunk limits is calls, and the engine counts those."""
+        return 0
+
+    def allow(self, connections: int) -> None:
+        """Change nothing (see `connections`)."""
 
     @property
     def media_pid(self) -> int | None:
@@ -151,7 +162,7 @@ class VoiceRoute:
         if not await self._comes_up():
             return Unreachable(DeliveryCode.VOICE_UNREACHABLE, None, self.state.reason)
         announcement: Announcement = parcel.payload
-        entry = self._ledger.open(token_hex(16), announcement.plan, permit)
+        entry = self._ledger.open(self._process + token_hex(12), announcement.plan, permit)
         self._keeper.send(_dial(entry, parcel.destination, announcement, clip))
         await asyncio.wait({entry.settled}, timeout=SETTLES_WITHIN)
         if entry.settled.done():

@@ -33,6 +33,7 @@ class Entry:
 
     number: int
     call_id: str
+    """The mark of this process, and what tells the call from its others. The Call-ID of its INVITE."""
     plan: CallPlan
     permit: Permit
     settled: asyncio.Future[Result] = field(default_factory=asyncio.Future)

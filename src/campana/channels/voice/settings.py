@@ -31,9 +31,9 @@ class VoiceRouteSettings(RouteSettings):
     password: str = Field(default="", max_length=100, repr=False)
     """Password of `username`. Never logged."""
     calls: int = Field(default=30, ge=1, le=2_000)
-    """Calls at a time, at most."""
+    """Calls at a time, at most, of all processes together."""
     rate: float | None = Field(default=10.0, gt=0, le=50)
-    """Calls set up per second, at most, in any second."""
+    """Calls set up per second, at most, in any second, of all processes together."""
 
     register_every: int = Field(default=0, ge=0, le=86_400)
     """Seconds for which the route registers itself at the trunk, again and again (REGISTER); 0 does not register."""
