@@ -170,9 +170,22 @@ def test_the_bounce_listener_has_an_address(file: Path, listen: str, address: tu
         ("server = 1\n", "server: should be a table"),
         ('[server]\ntls_key = "k.pem"\n', "server: tls_certificate and tls_key belong together: set both or none"),
         (
-            '[database]\nurl = "postgresql://u:hunter2@db/campana"\n',
-            'database.url: the scheme "postgresql" is not supported: this version keeps its data in sqlite alone',
+            '[database]\nurl = "mysql://u:hunter2@db/campana"\n',
+            'database.url: the scheme "mysql" is not supported: it should be postgresql or sqlite',
         ),
+        (
+            "[database]\nconnections = 4\n",
+            "database: connections needs an url that begins with postgresql://",
+        ),
+        (
+            '[database]\nurl = "postgresql://db/campana"\nlisten_url = "http://u:hunter2@db"\n',
+            "database.listen_url: should begin with postgresql://",
+        ),
+        (
+            '[database]\nurl = "postgresql://db/campana"\nconnections = 1\n',
+            "database.connections: should be greater than or equal to 2",
+        ),
+        ('[worker]\nlisten = "localhost:70000"\n', "worker.listen: the port should be at most 65535"),
         ('[database]\nurl = "sqlite://"\n', "database.url: should be sqlite:///PATH with the path of a file"),
         ('[database]\nurl = "sqlite:///"\n', "database.url: should be sqlite:///PATH with the path of a file"),
         ("[delivery]\nretry_minutes = []\n", "delivery.retry_minutes: tuple should have at least 1 item"),
