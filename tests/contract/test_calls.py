@@ -260,3 +260,29 @@ async def test_who_was_never_tried_has_no_attempts(world: World) -> None:
     assert await world.store.attempts.of_contact(world.campaign.number, contact) == []
     assert await attempts(world) == []
     assert [page async for page in world.store.attempts.pages(world.campaign.number + 7)] == []
+
+
+# --- calls of a process that has died ----------------------------------------------------------------------------
+
+
+async def test_calls_are_known_by_the_mark_of_their_process(world: World) -> None:
+    ids = ("aaaaaaaa0001", "aaaaaaaa0002", "aaaaaaab0001", "9aaaaaaaa001")
+    await calling(world, len(ids))
+    await placed(world, *ids)
+    calls_of = world.store.receipts.calls_of
+    assert sorted(one.carrier_id for one in await calls_of("aaaaaaaa", 10)) == ["aaaaaaaa0001", "aaaaaaaa0002"]
+    assert len(await calls_of("aaaaaaaa", 1)) == 1
+    (one,) = await calls_of("aaaaaaab", 10)
+    assert (one.route, one.attempt) == ("trunk", 1)
+    await world.store.receipts.missing(one, rules(), NOW)
+    assert await calls_of("aaaaaaab", 10) == []
+
+
+async def test_messages_whose_ids_look_like_calls_are_none(world: World) -> None:
+    await world.add(1)
+    await world.plan()
+    lease = await world.claim()
+    assert lease is not None
+    sent = Judged(lease.deliveries[0].id, 1, DELIVERING, "sms", NOW, ("aaaaaaaa0009",))
+    await world.store.river.release(Step(lease, [sent], (), NOW), 0)
+    assert await world.store.receipts.calls_of("aaaaaaaa", 10) == []
