@@ -8,6 +8,7 @@ from typing import Any
 
 from campana.channels.contract import Composer, Health, Inbound, Parcel, Permit, Result, RouteReport, RouteState
 from campana.channels.settings import RouteSettings
+from campana.channels.sms.settings import SmsRouteSettings
 from campana.channels.voice.settings import VoiceRouteSettings
 from campana.domain.campaign import Campaign, EmailSettings, SmsSettings
 from campana.domain.delivery import Medium
@@ -161,7 +162,7 @@ class StandingRoute:
         self.connections = 0
 
     def allow(self, connections: int) -> None:
-        raise NotImplementedError
+        self.connections = connections
 
     async def start(self, inbound: Inbound) -> None:
         raise NotImplementedError
@@ -184,10 +185,12 @@ class StandingRoute:
 
 def ways(*routes: tuple[StandingRoute, dict[str, Any]]) -> Ways:
     """Routes with what is set of each; those of voice have lines."""
-    return Ways([(route, _settings(route, changes)) for route, changes in routes])
+    return Ways([(route, settings_of(route, changes)) for route, changes in routes])
 
 
-def _settings(route: StandingRoute, changes: dict[str, Any]) -> RouteSettings:
+def settings_of(route: StandingRoute, changes: dict[str, Any]) -> RouteSettings:
     if route.medium is Medium.VOICE:
         return VoiceRouteSettings(name=route.name, url="sip:127.0.0.1:5060", **changes)
+    if "binds" in changes:
+        return SmsRouteSettings(name=route.name, url="smpp://id:secret@127.0.0.1:2775", **changes)
     return RouteSettings(name=route.name, channel=route.medium.name.lower(), url="x://y", **changes)
