@@ -85,11 +85,10 @@ def names(requirements: Iterable[str]) -> set[str]:
 
 RUNTIME = names(project()["project"]["dependencies"])
 DEMO = names(project()["project"]["optional-dependencies"]["demo"])
-POSTGRES = names(project()["project"]["optional-dependencies"]["postgres"])
 DEVELOPING = names(project()["dependency-groups"]["dev"])
 
 
-@pytest.mark.parametrize("name", sorted(closure(RUNTIME | DEMO | POSTGRES)))
+@pytest.mark.parametrize("name", sorted(closure(RUNTIME | DEMO)))
 def test_what_runs_with_campana_is_permissive(name: str) -> None:
     found = licences(name)
     assert found <= PERMISSIVE or found == {EXCEPTIONS.get(name)}, found
@@ -99,8 +98,8 @@ def test_every_dependency_is_locked_with_hashes() -> None:
     lock = (ROOT / "requirements" / "lock.txt").read_text(encoding="utf-8")
     blocks = re.split(r"\n(?=\S)", lock.strip())
     locked = {canonicalize_name(re.split(r"[=\s]", block)[0]): block for block in blocks if block[0] != "#"}
-    assert locked.keys() >= RUNTIME | DEMO | POSTGRES | DEVELOPING
-    assert locked.keys() >= closure(RUNTIME | DEMO | POSTGRES)
+    assert locked.keys() >= RUNTIME | DEMO | DEVELOPING
+    assert locked.keys() >= closure(RUNTIME | DEMO)
     assert all("==" in block and "--hash=sha256:" in block for block in locked.values())
 
 
@@ -118,7 +117,6 @@ def test_every_locked_version_satisfies_what_is_asked_for() -> None:
     [
         ("What runs with Campana", RUNTIME),
         ("What only the demo needs", DEMO),
-        ("What only PostgreSQL needs", POSTGRES),
         ("What only developing needs", DEVELOPING),
     ],
 )
