@@ -41,17 +41,17 @@ def upgrade(settings: Settings) -> str:
     """Create or upgrade the database; tell in a sentence what was done. Raises StoreUnavailable."""
     if settings.database.is_postgresql:
         assert settings.database.url is not None
-        name, url = "The database", settings.database.url
+        name, url = "the database", settings.database.url
     else:
         path = settings.database_path
         _make_place(path)
-        name, url = f"The database {path}", f"sqlite:///{path}"
+        name, url = f"the database {path}", f"sqlite:///{path}"
     before, after = upgrade_database(url)
     if before == after:
-        return f"{name} is at revision {after} already."
+        return f"T{name[1:]} is at revision {after} already."
     if before is None:
-        return f"{name} was created at revision {after}."
-    return f"{name} was upgraded from revision {before} to {after}."
+        return f"Created {name} at revision {after}."
+    return f"Upgraded {name} from revision {before} to {after}."
 
 
 @contextlib.asynccontextmanager
