@@ -2,6 +2,7 @@
 # Installs the programs that tests need beside Python: the judges of voice (Debian's SIPp, baresip, flite and
 # pocketsphinx) and a PostgreSQL server, of which each run of tests starts a private one in a folder of its own.
 # Only root can; without them those tests are skipped and say so. It never fails: the other tests need none of it.
+# PgBouncer is only unpacked into .tools, since its package would start a service.
 set -euo pipefail
 
 say() { printf 'test packages: %s\n' "$*" >&2; }
@@ -49,4 +50,19 @@ else
     apt-get "${quick[@]}" install -y -qq --no-install-recommends "$package" >/dev/null 2>&1 ||
       say "$package cannot be installed here: the tests that need it will be skipped."
   done
+fi
+
+unpack_pgbouncer() {
+  .venv/bin/python - <<'PYTHON'
+from benchmarks.debian import NotThere, program
+
+try:
+    program("pgbouncer", "pgbouncer", fetch=True)
+except NotThere as error:
+    raise SystemExit(str(error))
+PYTHON
+}
+
+if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+  unpack_pgbouncer || say "the tests that need PgBouncer will be skipped."
 fi

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import asyncpg
 
+from benchmarks.debian import NotThere, Program, program
 from campana.storage.migrate import upgrade
 
 OLDEST = 15
@@ -122,16 +123,30 @@ def _memory() -> str | None:
     return _MEMORY if os.path.isdir(_MEMORY) and shutil.disk_usage(_MEMORY).free > _ROOM else None
 
 
-def pgbouncer() -> str | None:
-    """PgBouncer, where it is installed."""
-    return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+def pgbouncer() -> Program | None:
+    """PgBouncer, where it is installed or was unpacked (scripts/test-packages.sh)."""
+    try:
+        return program("pgbouncer", "pgbouncer", fetch=False)
+    except NotThere:
+        return None
+
+
+def _at_hand(found: Program, folder: Path) -> list[str | Path]:
+    """The command that runs a program for a user who may not look into the checkout."""
+    place = folder / "pgbouncer"
+    place.mkdir()
+    libraries = [Path(one) for one in found.environ.get("LD_LIBRARY_PATH", "").split(":") if one]
+    for file in [Path(found.path), *(file for one in libraries for file in one.glob("*.so*"))]:
+        shutil.copy(file, place / file.name)
+    place.chmod(0o755)
+    return ["env", f"LD_LIBRARY_PATH={place}", place / Path(found.path).name]
 
 
 @contextmanager
 def pooled(server: Server) -> Iterator[int]:
     """A PgBouncer in transaction mode before a server, with three connections for everybody; its port."""
-    program, port = pgbouncer(), _free_port()
-    assert program is not None
+    found, port = pgbouncer(), _free_port()
+    assert found is not None
     settings = {"listen_addr": "127.0.0.1", "listen_port": port, "unix_socket_dir": "", "auth_type": "any"}
     settings |= {"pool_mode": "transaction", "default_pool_size": 3}
     lines = [f"[databases]\n* = user=campana host={server.folder} port={server.port}\n[pgbouncer]"]
@@ -139,7 +154,8 @@ def pooled(server: Server) -> Iterator[int]:
     file = server.folder / "pgbouncer.ini"
     file.write_text("\n".join(lines) + "\n")
     user = _unprivileged() if os.geteuid() == 0 else None
-    process = subprocess.Popen([program, "-q", file], cwd=server.folder, stderr=subprocess.DEVNULL, **_as(user))
+    command = [*_at_hand(found, server.folder), "-q", file]
+    process = subprocess.Popen(command, cwd=server.folder, stderr=subprocess.DEVNULL, **_as(user))
     try:
         until = time.monotonic() + _START_S
         while True:
