@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -61,30 +62,66 @@ async def test_a_session_is_found_touched_and_closed(world: World) -> None:
     await world.store.sessions.open(token, world.user, NOW)
     found = await world.store.sessions.find(token)
     assert (found.user.name, found.user.account.id, found.opened_at, found.last_used_at) == ("maria", "acme", NOW, NOW)
-    await world.store.sessions.touch(token, NOW + 5)
-    await world.store.sessions.touch(token, NOW + 2)
+    await world.store.sessions.touch([(token, NOW + 5)])
+    await world.store.sessions.touch([(token, NOW + 2)])
     assert (await world.store.sessions.find(token)).last_used_at == NOW + 5
     assert await world.store.sessions.close(token) is True
     assert await world.store.sessions.close(token) is False
     assert await world.store.sessions.find(token) is None
 
 
+async def test_uses_of_many_sessions_are_noted_together(world: World) -> None:
+    sessions = world.store.sessions
+    tokens = [bytes([number]) * 32 for number in range(50)]
+    for token in tokens:
+        await sessions.open(token, world.user, NOW)
+    await sessions.touch([(tokens[3], NOW + 1_000)])
+    await sessions.touch([(token, NOW + number) for number, token in enumerate(tokens[:40])] + [(b"?" * 32, NOW)])
+    found = [(await sessions.find(token)).last_used_at - NOW for token in tokens]
+    assert found == [0, 1, 2, 1_000, *range(4, 40)] + [0] * 10
+    await sessions.touch([])
+
+
 async def test_purging_takes_idle_sessions_and_spent_failures_alone(world: World) -> None:
     await world.store.sessions.open(b"o" * 32, world.user, NOW)
     await world.store.sessions.open(b"n" * 32, world.user, NOW + 100)
-    await world.store.sessions.set_failures(b"spent" * 6 + b"xx", Failures(3, NOW, 0))
-    await world.store.sessions.set_failures(b"locked" * 5 + b"xx", Failures(10, NOW, NOW + 900))
-    assert await world.store.sessions.purge(NOW + 50) == 1
+    kept = {
+        b"spent": Failures(((NOW, 3), (NOW + 80, 1))),
+        b"locked": Failures(((NOW, 10),), NOW + 900),
+        b"young": Failures(((NOW + 60, 1),)),
+    }
+    for name, failures in kept.items():
+        await world.store.sessions.judge_failures(name.ljust(32), lambda _, failures=failures: failures)
+    assert await world.store.sessions.purge(NOW + 50, NOW + 55) == 1
     assert await world.store.sessions.find(b"n" * 32) is not None
-    assert await world.store.sessions.failures(b"spent" * 6 + b"xx") is None
-    assert await world.store.sessions.failures(b"locked" * 5 + b"xx") == Failures(10, NOW, NOW + 900)
+    left = {name: await world.store.sessions.failures(name.ljust(32)) for name in kept}
+    assert left == kept | {b"spent": None}
+    assert await world.store.sessions.purge(NOW + 50, NOW + 61) == 0
+    assert await world.store.sessions.failures(b"young".ljust(32)) is None
 
 
 async def test_failures_are_kept_replaced_and_cleared(store: Any) -> None:
     key = b"k" * 32
     assert await store.sessions.failures(key) is None
-    await store.sessions.set_failures(key, Failures(1, NOW, 0))
-    await store.sessions.set_failures(key, Failures(2, NOW, 7))
-    assert await store.sessions.failures(key) == Failures(2, NOW, 7)
-    await store.sessions.set_failures(key, None)
-    assert await store.sessions.failures(key) is None
+    steps = [Failures(((NOW, 1),)), Failures(((NOW, 1), (NOW + 3, 2)), 7), None, None]
+    for before, after in pairwise([None, *steps]):
+        seen: list[Failures | None] = []
+
+        def judge(failures: Failures | None, seen: list[Any] = seen, after: Failures | None = after) -> Any:
+            seen.append(failures)
+            return after
+
+        await store.sessions.judge_failures(key, judge)
+        assert seen == [before]
+        assert await store.sessions.failures(key) == after
+
+
+async def test_a_judgement_that_raises_changes_nothing(store: Any) -> None:
+    def refuse(failures: Failures | None) -> None:
+        raise KeyError
+
+    key, failures = b"k" * 32, Failures(((NOW, 1),))
+    await store.sessions.judge_failures(key, lambda _: failures)
+    with pytest.raises(KeyError):
+        await store.sessions.judge_failures(key, refuse)
+    assert await store.sessions.failures(key) == failures

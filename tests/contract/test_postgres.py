@@ -15,9 +15,11 @@ import pytest
 from campana.domain.campaign import UncertainPolicy
 from campana.domain.contact import Admitted, MediumState, ReplaceMedium
 from campana.domain.delivery import Medium, Status
+from campana.domain.errors import MethodCode, MethodError
 from campana.domain.message import IncomingMessage
+from campana.services.lockout import Lockout
 from campana.storage.river import Cut, Judged, LeaseLost, Step
-from campana.storage.store import NewContact
+from campana.storage.store import Failures, NewContact
 from campana.storage.tables import NEVER
 from tests.contract import postgres_kit
 from tests.contract.conftest import NOW, World, a_campaign, guid, rules
@@ -192,6 +194,50 @@ async def test_a_contact_that_is_deleted_while_it_is_handed_over_is_not_called_c
     assert await deletion is True
     status = "SELECT status, attempts_left FROM deliveries WHERE id = $1"
     assert tuple(await cluster.meddler.fetchrow(status, delivery)) == (Status.SENDING, 0)
+
+
+async def test_failures_in_several_processes_are_all_counted(cluster: Cluster) -> None:
+    """Also the first of them, when there is no row that could be locked."""
+    worlds = [await cluster.open() for _ in range(3)]
+
+    def one_more(failures: Failures | None) -> Failures:
+        return Failures(((NOW, 1 + (failures.count if failures else 0)),))
+
+    keys = [bytes([number]) * 32 for number in range(5)]
+    counts = [world.store.sessions.judge_failures(key, one_more) for world in worlds for key in keys for _ in range(20)]
+    random.Random(1).shuffle(counts)
+    await asyncio.gather(*counts)
+    kept = [await worlds[0].store.sessions.failures(key) for key in keys]
+    assert [failures and failures.count for failures in kept] == [60] * 5
+
+
+async def test_no_more_guesses_than_the_limit_are_answered_however_many_processes_judge(cluster: Cluster) -> None:
+    lockouts = [Lockout((await cluster.open()).store.sessions, 10, 1_000, lambda: NOW) for _ in range(3)]
+    for key in (b"wrong" * 7, b"right" * 7):
+        last = "succeed" if key.startswith(b"right") else "fail"
+        for lockout in lockouts:
+            await lockout.check(key)
+        # All of them passed the check; then they were judged.
+        answers = await asyncio.gather(
+            *(lockout.fail(key) for lockout in lockouts for _ in range(9)), return_exceptions=True
+        )
+        answers += await asyncio.gather(*(getattr(lockout, last)(key) for lockout in lockouts), return_exceptions=True)
+        assert Counter(map(str, answers)) == {"None": 10, str(MethodError(MethodCode.TOO_MANY_ATTEMPTS)): 20}
+
+
+async def test_uses_of_the_same_sessions_noted_by_several_processes(cluster: Cluster) -> None:
+    worlds = [await cluster.open() for _ in range(3)]
+    tokens = [number.to_bytes(32) for number in range(200)]
+    for token in tokens:
+        await worlds[0].store.sessions.open(token, worlds[0].user, NOW)
+    notes = []
+    for seed in range(12):
+        uses = [(token, NOW + seed * (-1) ** number) for number, token in enumerate(tokens)]
+        random.Random(seed).shuffle(uses)
+        notes.append(worlds[seed % 3].store.sessions.touch(uses))
+    await asyncio.gather(*notes)
+    found = [(await worlds[0].store.sessions.find(token)).last_used_at - NOW for token in tokens]
+    assert found == [11, 0] * 100
 
 
 async def test_an_edit_beside_a_planner_is_planned(cluster: Cluster) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
-from services_kit import Kit, open_kit
+from services_kit import START, Kit, open_kit
 
 from campana.domain.errors import MethodError
-from campana.domain.moment import MINUTE
-from campana.services.lockout import Lockout, Turns
+from campana.domain.moment import MINUTE, SECOND
+from campana.services.lockout import MOST_MOMENTS, Lockout, Turns
 
 
 @pytest.fixture
@@ -49,21 +51,53 @@ async def test_failures_at_the_same_moment_are_all_counted(kit: Kit) -> None:
 
 async def test_a_failure_of_a_locked_key_does_not_unlock_it(kit: Kit) -> None:
     lockout = Lockout(kit.store.sessions, 2, MINUTE, kit.clock)
-    for _ in range(5):
+    for _ in range(2):
         await lockout.fail(key(1))
+    kit.clock.pass_(MINUTE - 1)
+    for judged_meanwhile in (lockout.fail, lockout.succeed, lockout.check):
+        with pytest.raises(MethodError, match="TooManyAttempts"):
+            await judged_meanwhile(key(1))
+    kit.clock.pass_(1)
+    await lockout.check(key(1))
+
+
+async def test_the_span_slides_whoever_counts(kit: Kit) -> None:
+    """Each failure counts for a span from when it happened, also one that another process counted."""
+    processes = [Lockout(kit.store.sessions, 4, MINUTE, kit.clock) for _ in range(3)]
+    for turn, gap in enumerate([0, 20, 20, 20, 20, 19]):  # seconds; the last three and this one are within a minute
+        kit.clock.pass_(gap * SECOND)
+        for process in processes:
+            await process.check(key(1))
+        await processes[turn % 3].fail(key(1))
+    for process in processes:
+        with pytest.raises(MethodError, match="TooManyAttempts"):
+            await process.check(key(1))
+
+
+async def test_moments_that_are_kept_are_bounded_and_count_for_longer_never_less(kit: Kit) -> None:
+    lockout = Lockout(kit.store.sessions, 1_000, MINUTE, kit.clock)
+    gaps = [5, 3, 100, 1] * (MOST_MOMENTS // 2)
+    for gap in gaps:
+        kit.clock.pass_(gap)
+        await lockout.fail(key(1))
+    kept = await kit.store.sessions.failures(key(1))
+    assert kept is not None
+    assert (len(kept.moments), kept.count) == (MOST_MOMENTS, len(gaps))
+    assert kept.moments[-1][0] == kit.clock.now
+    happened = list(accumulate(gaps, initial=START))[1:]
+    for at in range(START, kit.clock.now, 50):
+        counted = sum(many for moment, many in kept.moments if moment > at)
+        assert sum(moment > at for moment in happened) <= counted <= sum(moment > at - 10 for moment in happened)
+
+
+async def test_failures_that_an_earlier_version_counted_are_counted_on(kit: Kit, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "campana.db") as connection:
+        row = (key(1), 2, kit.clock.now - 1, 0)
+        connection.execute("INSERT INTO failures (key, count, first_at, locked_until) VALUES (?, ?, ?, ?)", row)
+    lockout = Lockout(kit.store.sessions, 3, MINUTE, kit.clock)
+    await lockout.fail(key(1))
     with pytest.raises(MethodError, match="TooManyAttempts"):
         await lockout.check(key(1))
-
-
-async def test_what_is_remembered_is_bounded_and_the_store_keeps_the_count(kit: Kit) -> None:
-    lockout = Lockout(kit.store.sessions, 3, MINUTE, kit.clock, remembered=4)
-    for _ in range(2):
-        for number in range(20):
-            await lockout.fail(key(number))
-    assert len(lockout._moments) == 4
-    await lockout.fail(key(0))
-    with pytest.raises(MethodError, match="TooManyAttempts"):
-        await lockout.check(key(0))
 
 
 async def test_a_success_of_an_unknown_key_writes_nothing(kit: Kit) -> None:

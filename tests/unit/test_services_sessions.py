@@ -6,7 +6,8 @@ import asyncio
 import io
 import json
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +22,7 @@ from campana.services import sessions as module
 from campana.services.house import ServiceOptions
 from campana.services.passwords import Cost, Passwords
 from campana.services.sessions import SessionOptions
+from campana.services.uses import QUIET
 from campana.telemetry import configure_logging
 
 HERE = "192.0.2.1"
@@ -52,6 +54,13 @@ async def is_alive(kit: Kit, token: str) -> bool:
     except MethodError as error:
         return error.code is not MethodCode.INVALID_SESSION
     return True
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    """Wait until something can be seen from outside."""
+    async with asyncio.timeout(30):
+        while not happened():  # noqa: ASYNC110 - it is seen in the database, or in a log
+            await asyncio.sleep(0.001)
 
 
 # --- opening and closing -----------------------------------------------------------------------------------------
@@ -232,6 +241,76 @@ async def test_steady_use_is_written_at_most_every_15_seconds(kit: Kit, tmp_path
     assert len(written) == 5  # when it was opened, and after 15, 30, 45 and 60 seconds
 
 
+async def test_a_use_is_written_once_the_session_is_quiet(kit: Kit, tmp_path: Path) -> None:
+    steady, quiet = await opened(kit), await opened(kit)
+    kit.clock.pass_(10 * SECOND)
+    assert await is_alive(kit, quiet)
+    kit.clock.pass_(4 * SECOND)
+    assert await is_alive(kit, steady)
+    kit.clock.pass_(SECOND)
+    keeping = asyncio.create_task(kit.services.sessions.keep_uses(0.001))
+    await until(lambda: last_used(tmp_path, quiet) == kit.clock.now - 5 * SECOND)
+    keeping.cancel()
+    assert last_used(tmp_path, steady) == kit.clock.now - 15 * SECOND
+
+
+async def test_uses_are_written_again_after_the_store_was_away(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with open_kit(tmp_path, clock=clock) as kit:
+        await kit.user("acme", "ann")
+        token = await opened(kit)
+        clock.pass_(10 * SECOND)
+        assert await is_alive(kit, token)
+        clock.pass_(5 * SECOND)
+        with closing(sqlite3.connect(tmp_path / "campana.db")) as other:
+            other.execute("ALTER TABLE sessions RENAME TO gone")
+            stream = io.StringIO()
+            configure_logging("info", "json", stream)
+            keeping = asyncio.create_task(kit.services.sessions.keep_uses(0.001))
+            await until(lambda: "sessions.store_unavailable" in stream.getvalue())
+            other.execute("ALTER TABLE gone RENAME TO sessions")
+            await until(lambda: last_used(tmp_path, token) == clock.now - 5 * SECOND)
+            keeping.cancel()
+            structlog.reset_defaults()
+
+
+@pytest.mark.parametrize("gap", [SECOND, 10 * SECOND, 19 * MINUTE])
+async def test_expiry_is_exact_whichever_process_judges(kit: Kit, gap: int) -> None:
+    """One process knows of the last use, and the other is asked 20 minutes later to the millisecond."""
+    options = SessionOptions()
+    processes = [
+        module.SessionService(kit.store.accounts, kit.store.sessions, kit.services.tools, options) for _ in range(2)
+    ]
+    for asked_in_time in (True, False):
+        token = await opened(kit)
+        for number in (0, 1, 0, 1):
+            kit.clock.pass_(gap)
+            await processes[number].resume(token)
+        last_use = kit.clock.now
+        kit.clock.pass_(QUIET)
+        await processes[1].flush()  # as keep_uses does it
+        kit.clock.now = last_use + 20 * MINUTE - asked_in_time
+        if asked_in_time:
+            await processes[0].resume(token)
+        else:
+            for process in processes:
+                with pytest.raises(MethodError, match="InvalidSession"):
+                    await process.resume(token)
+
+
+async def test_a_session_that_one_process_closed_is_closed_for_all(kit: Kit) -> None:
+    other = module.SessionService(kit.store.accounts, kit.store.sessions, kit.services.tools, SessionOptions())
+    token = await opened(kit)
+    await other.resume(token)
+    await kit.services.sessions.close(token)
+    with pytest.raises(MethodError, match="InvalidSession"):
+        await other.resume(token)
+    kit.clock.pass_(QUIET)
+    await other.flush()
+    with pytest.raises(MethodError, match="InvalidSession"):
+        await kit.services.sessions.resume(token)
+
+
 async def test_a_stop_writes_the_last_use_and_a_crash_costs_15_seconds_at_most(tmp_path: Path) -> None:
     clock = HandClock()
     async with open_kit(tmp_path, clock=clock) as kit:
@@ -365,7 +444,7 @@ async def test_a_restart_forgives_nothing(tmp_path: Path) -> None:
     clock = HandClock()
     for _ in range(5):
         async with open_kit(tmp_path, clock=clock) as kit:
-            await kit.store.sessions.purge(0)
+            await kit.store.sessions.purge(0, 0)
             for _ in range(2):
                 assert await code_of(kit, "acme", "ann", "wrong") is WRONG
     async with open_kit(tmp_path, clock=clock) as kit:

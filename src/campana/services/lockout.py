@@ -6,7 +6,6 @@ Must not know what a key stands for, nor how a log-in is judged.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,7 +13,8 @@ from campana.domain.errors import MethodCode, MethodError
 from campana.domain.moment import Clock
 from campana.storage.store import Failures, Sessions
 
-REMEMBERED_KEYS = 10_000
+MOST_MOMENTS = 100
+"""Failures whose moments are kept apart; of more, the two that are closest count as at the later one."""
 
 
 class Turns:
@@ -38,57 +38,59 @@ class Turns:
 
 
 class Lockout:
-    """Counts failures under keys of 32 bytes.
+    """Counts failures under keys of 32 bytes. The store keeps them, so that no restart and no other process forgives
+    any.
 
-    The store keeps the count, the first failure and the lock, so that a restart forgives nothing. The moments of
-    the failures between are kept in memory, so that the span slides; after a restart they count as the first.
+    Several processes may judge log-ins of a key at the same moment. Whichever is counted once the key is locked gets
+    the answer of a locked key, be it right or wrong: so no more guesses are answered than the limit allows.
     """
 
-    def __init__(
-        self, sessions: Sessions, limit: int, span: int, clock: Clock, remembered: int = REMEMBERED_KEYS
-    ) -> None:
-        self._remembered = remembered
+    def __init__(self, sessions: Sessions, limit: int, span: int, clock: Clock) -> None:
         self._sessions = sessions
         self._limit = limit
         self._span = span
         self._clock = clock
-        self._moments: OrderedDict[bytes, list[int]] = OrderedDict()
+        # Those of one process need not hold several connections while they wait for each other.
         self._turns = Turns()
 
     async def check(self, key: bytes) -> None:
         """Raises 4 TooManyAttempts while the key is locked."""
-        failures = await self._sessions.failures(key)
+        self._demand_open(await self._sessions.failures(key))
+
+    async def fail(self, key: bytes) -> None:
+        """Count one more failure; the last that is allowed locks.
+
+        Raises 4 TooManyAttempts where the key is locked by now.
+        """
+        async with self._turns.take(key):
+            await self._sessions.judge_failures(key, self._with_one_more)
+
+    async def succeed(self, key: bytes) -> None:
+        """Start the count again. Raises 4 TooManyAttempts where the key is locked by now."""
+        if await self._sessions.failures(key) is not None:
+            async with self._turns.take(key):
+                await self._sessions.judge_failures(key, self._with_none)
+
+    def _demand_open(self, failures: Failures | None) -> None:
         if failures is not None and self._clock() < failures.locked_until:
             raise MethodError(MethodCode.TOO_MANY_ATTEMPTS)
 
-    async def fail(self, key: bytes) -> None:
-        """Count one more failure; the last that is allowed locks."""
-        async with self._turns.take(key):
-            failures = await self._sessions.failures(key)
-            now = self._clock()
-            if failures is not None and now < failures.locked_until:
-                return  # judged together with the one that locked it
-            moments = self._recent(key, failures, now)
-            moments.append(now)
-            locked_until = now + self._span if len(moments) >= self._limit else 0
-            await self._sessions.set_failures(key, Failures(len(moments), moments[0], locked_until))
+    def _with_none(self, failures: Failures | None) -> None:
+        self._demand_open(failures)
 
-    async def succeed(self, key: bytes) -> None:
-        """Start the count again."""
-        self._moments.pop(key, None)
-        if await self._sessions.failures(key) is not None:
-            await self._sessions.set_failures(key, None)
+    def _with_one_more(self, failures: Failures | None) -> Failures:
+        self._demand_open(failures)
+        now = self._clock()
+        known = () if failures is None or failures.locked_until else failures.moments
+        recent = [(at, many) for at, many in known if at > now - self._span]
+        counted = Failures(_bounded(sorted([*recent, (now, 1)])))
+        return Failures(counted.moments, now + self._span if counted.count >= self._limit else 0)
 
-    def _recent(self, key: bytes, failures: Failures | None, now: int) -> list[int]:
-        """The moments of the failures within the span, remembered as the list that is returned."""
-        known = self._moments.get(key, [])
-        if failures is None or failures.locked_until:
-            known = []
-        elif len(known) < failures.count:
-            known = [failures.first_at] * (failures.count - len(known)) + known
-        recent = [moment for moment in known if moment > now - self._span]
-        self._moments[key] = recent
-        self._moments.move_to_end(key)
-        if len(self._moments) > self._remembered:
-            self._moments.popitem(last=False)
-        return recent
+
+def _bounded(moments: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """At most so many moments: the two that are closest become the later one, which counts for longer, never less."""
+    if len(moments) > MOST_MOMENTS:
+        after = min(range(1, len(moments)), key=lambda place: moments[place][0] - moments[place - 1][0])
+        (_, many), (at, more) = moments[after - 1 : after + 1]
+        moments[after - 1 : after + 1] = [(at, many + more)]
+    return tuple(moments)

@@ -5,28 +5,29 @@ Must not know what the user may do, nor how a token travels.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import secrets
-from collections import OrderedDict
 from dataclasses import dataclass
 from hashlib import sha256
 
 import structlog
 
 from campana.domain.errors import MethodCode, MethodError
-from campana.domain.moment import MINUTE, SECOND
+from campana.domain.moment import MINUTE
 from campana.services.lockout import Lockout, Turns
 from campana.services.principal import Principal, Role
 from campana.services.tools import Tools
-from campana.storage.store import Accounts, SessionRow, Sessions, UserRow
+from campana.services.uses import QUIET, WRITE_EVERY, Uses
+from campana.storage.store import Accounts, SessionRow, Sessions, StoreUnavailable, UserRow
 
 __all__ = ["Principal", "SessionOptions", "SessionService"]
 
 TOKEN_BYTES = 32
 """256 random bits."""
 
-WRITE_EVERY = 15 * SECOND
-"""How often a session in steady use is written: after a crash it may end that much too early, never too late."""
+KEEP_SECONDS = 5.0
+"""How often the sessions are looked through for those that have gone quiet."""
 
 log = structlog.get_logger(__name__)
 
@@ -45,14 +46,6 @@ class SessionOptions:
     """Sessions whose exact last use is kept in memory."""
 
 
-@dataclass(slots=True)
-class _Use:
-    """When a session was last used, and when that was last written."""
-
-    at: int
-    written: int
-
-
 class SessionService:
     """Opens, resumes and closes sessions. Used from one event loop."""
 
@@ -67,14 +60,14 @@ class SessionService:
         self._sources = Lockout(sessions, options.source_failures, options.lock, tools.clock)
         self._turns = Turns()
         self._openings = 0
-        self._uses: OrderedDict[bytes, _Use] = OrderedDict()
+        self._uses = Uses(sessions, tools.clock, options.remembered)
 
     async def open(self, account_id: str, username: str, password: str, source: str) -> str:
         """Open a session and return its token. `source` is the address that the request came from.
 
         Raises 2 InvalidCredentials, the same in words and time for an unknown account, an unknown user and a wrong
-        password; 4 TooManyAttempts while the user or the source is locked; 90 ServiceUnavailable where too many
-        log-ins wait already.
+        password; 4 TooManyAttempts while the user or the source is locked, also where another process locked it
+        while this log-in was judged; 90 ServiceUnavailable where too many log-ins wait already.
         """
         if self._openings >= self._options.openings:
             raise MethodError(MethodCode.SERVICE_UNAVAILABLE, "Too many log-ins at the same time; try again.")
@@ -91,8 +84,8 @@ class SessionService:
         """End a session. Raises 1 InvalidSession where it is unknown, closed or expired."""
         digest = _digest(token)
         row = await self._sessions.find(digest)
-        in_use = row is not None and not self._has_expired(row, self._uses.get(digest))
-        self._uses.pop(digest, None)
+        in_use = row is not None and not self._has_expired(digest, row)
+        self._uses.forget(digest)
         if row is None or not await self._sessions.close(digest) or not in_use:
             raise MethodError(MethodCode.INVALID_SESSION)
 
@@ -104,34 +97,39 @@ class SessionService:
         """
         digest = _digest(token)
         row = await self._sessions.find(digest)
-        use = self._uses.get(digest)
-        if row is None or self._has_expired(row, use):
-            self._uses.pop(digest, None)
+        if row is None or self._has_expired(digest, row):
+            self._uses.forget(digest)
             raise MethodError(MethodCode.INVALID_SESSION)
-        now = self._clock()
-        if use is None:
-            use = self._uses[digest] = _Use(now, row.last_used_at)
-        use.at = now
-        self._uses.move_to_end(digest)
-        if now - use.written >= WRITE_EVERY:
-            await self._write(digest, use)
-        if len(self._uses) > self._options.remembered:
-            await self._write(*self._uses.popitem(last=False))
+        await self._uses.note(digest, row.last_used_at)
         return Principal(row.user, agent or row.user.role == Role.AGENT)
 
     async def flush(self) -> None:
         """Write the last use of every session that was used since it was last written: before a stop."""
-        for digest, use in list(self._uses.items()):
-            if use.at > use.written:
-                await self._write(digest, use)
+        await self._uses.write()
+
+    async def keep_uses(self, every: float = KEEP_SECONDS) -> None:
+        """Have the last use of every session that goes quiet written within 15 seconds; to be cancelled.
+
+        A session that goes on being used is written as that happens: so whichever process looks at a session later,
+        however soon, knows whether it has expired.
+        """
+        while True:
+            await asyncio.sleep(every)
+            try:
+                await self._uses.write(QUIET)
+            except StoreUnavailable as error:
+                log.warning("sessions.store_unavailable", reason=str(error))
+            except Exception:
+                log.exception("sessions.defect")
 
     async def purge(self) -> int:
         """Forget sessions and failures that are past; returns how many sessions. To be called now and then."""
-        idle_since = self._clock() - self._options.idle
-        while self._uses and next(iter(self._uses.values())).at <= idle_since:
-            self._uses.popitem(last=False)
-        # A session may be used up to WRITE_EVERY later than its row says; failures count for as long as a lock.
-        return await self._sessions.purge(min(idle_since - WRITE_EVERY, self._clock() - self._options.lock))
+        now = self._clock()
+        idle_since = now - self._options.idle
+        self._uses.forget_before(idle_since)
+        # A session may be used up to WRITE_EVERY later than its row says. Failures count for as long as a lock, and the
+        # last of those in a row comes within that time after the first.
+        return await self._sessions.purge(idle_since - WRITE_EVERY, now - 2 * self._options.lock)
 
     async def _log_in(self, account_id: str, username: str, password: str, source: str) -> UserRow:
         origin = _key("source", _network(source))
@@ -151,18 +149,8 @@ class SessionService:
             await self._accounts.rehash(user.number, user.password_hash, await self._passwords.hash(password))
         return user
 
-    def _has_expired(self, row: SessionRow, use: _Use | None) -> bool:
-        last = row.last_used_at if use is None or use.at < row.last_used_at else use.at
-        return self._clock() - last >= self._options.idle
-
-    async def _write(self, digest: bytes, use: _Use) -> None:
-        """Write a session's last use once, even where many calls of it arrive at the same time."""
-        before, use.written = use.written, use.at
-        try:
-            await self._sessions.touch(digest, use.at)
-        except BaseException:
-            use.written = before
-            raise
+    def _has_expired(self, digest: bytes, row: SessionRow) -> bool:
+        return self._clock() - self._uses.last(digest, row.last_used_at) >= self._options.idle
 
 
 def _digest(token: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Owns how rows of accounts, users, attempts and calls become the values of the store contract, on any database.
+"""Owns how rows of accounts, users, failures, attempts and calls become values of the store contract, on any database.
 
 Must not know which database they came from, nor hold statements.
 """
@@ -8,18 +8,42 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from campana.domain.call import CallReport, HungUpBy
 from campana.domain.delivery import Status
-from campana.storage.store import AccountRow, AttemptRow, UserRow
+from campana.storage.store import AccountRow, AttemptRow, Failures, UserRow
 from campana.storage.tables import medium_of
 
 ATTEMPTS_IN_A_PAGE = 1_000
+
+_Moments = tuple[tuple[int, int], ...]
+_encode = msgspec.json.Encoder().encode
+_moments = msgspec.json.Decoder(_Moments).decode
 
 
 def user_row(columns: Iterable[Any]) -> UserRow:
     """Make a UserRow of USER_COLUMNS."""
     number, name, role, password_hash, created_at, *account = columns
     return UserRow(number, AccountRow(*account), name, role, password_hash, created_at)
+
+
+def failures_row(columns: Iterable[Any]) -> Failures:
+    """Make Failures of a row. One of an earlier version tells how many they are, and when the first was, no more."""
+    count, first_at, locked_until, moments = columns
+    known: _Moments = _moments(moments) if moments else ()
+    failures = Failures(known, locked_until)
+    return failures if failures.count == count else Failures(((first_at, count),), locked_until)
+
+
+def failures_columns(failures: Failures) -> dict[str, Any]:
+    """Failures as they are written."""
+    return {
+        "count": failures.count,
+        "first_at": failures.first_at,
+        "locked_until": failures.locked_until,
+        "moments": _encode(failures.moments).decode(),
+    }
 
 
 def attempt_row(columns: Iterable[Any]) -> AttemptRow:

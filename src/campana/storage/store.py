@@ -7,7 +7,7 @@ connection died during the commit, the caller cannot know and asks again (all ch
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,9 +67,23 @@ class SessionRow:
 class Failures:
     """Failed log-ins in a row under one key (a hash of account+user, or of a source address)."""
 
-    count: int
-    first_at: int
-    locked_until: int
+    moments: tuple[tuple[int, int], ...]
+    """When they happened, oldest first: an instant, and how many count as of it. Never empty."""
+    locked_until: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many they are."""
+        return sum(many for _, many in self.moments)
+
+    @property
+    def first_at(self) -> int:
+        """When the first of them happened."""
+        return self.moments[0][0]
+
+
+FailureJudge = Callable[[Failures | None], Failures | None]
+"""Says what is kept under a key from now on, of what was. None is nothing."""
 
 
 class Accounts(Protocol):
@@ -104,23 +118,27 @@ class Sessions(Protocol):
 
     async def find(self, token_hash: bytes) -> SessionRow | None: ...
 
-    async def touch(self, token_hash: bytes, at: int) -> None:
-        """Note that the session was used; never moves last_used_at back."""
+    async def touch(self, uses: Sequence[tuple[bytes, int]]) -> None:
+        """Note when sessions were used, each named once, in one transaction; never moves last_used_at back."""
 
     async def close(self, token_hash: bytes) -> bool:
         """True where there was such a session."""
 
-    async def purge(self, unused_since: int) -> int:
-        """Remove sessions last used before that instant; returns how many.
+    async def purge(self, unused_since: int, failed_since: int) -> int:
+        """Remove sessions last used before an instant; returns how many.
 
-        Also forgets failures that began before that instant and lock nothing since: first_at and locked_until both
+        Also forgets failures that began before another one and lock nothing since: first_at and locked_until both
         lie before it. Otherwise made-up names would fill the table.
         """
 
     async def failures(self, key: bytes) -> Failures | None: ...
 
-    async def set_failures(self, key: bytes, failures: Failures | None) -> None:
-        """None clears them."""
+    async def judge_failures(self, key: bytes, judge: FailureJudge) -> None:
+        """Keep under a key what `judge` makes of what is kept there. One judgement at a time, whichever process asks.
+
+        What `judge` raises changes nothing and comes through. It may run several times, and in the store's thread: it
+        must be quick and pure.
+        """
 
 
 # --- campaigns and contacts ------------------------------------------------------------------------------------

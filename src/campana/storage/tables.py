@@ -113,6 +113,7 @@ failures = Table(
     Column("count", Integer, nullable=False),
     Column("first_at", BigInteger, nullable=False),
     Column("locked_until", BigInteger, nullable=False),
+    Column("moments", Text),
     sqlite_with_rowid=False,
 )
 

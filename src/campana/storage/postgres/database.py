@@ -113,6 +113,11 @@ IN_TURN = f"SELECT pg_advisory_xact_lock({_OUR_LOCKS + 1}, 0)"
 """SQL that lets those who keep messages do so one after the other."""
 
 
+def alone_with_key(key: bytes) -> str:
+    """SQL that waits until nobody is at work with this key, and keeps others out, whether it has a row or not."""
+    return f"SELECT pg_advisory_xact_lock({_OUR_LOCKS + 2}, {int.from_bytes(key[:4]) & 0x7FFF_FFFF})"
+
+
 def _lock_keys(campaigns: Iterable[int]) -> list[int]:
     return sorted({campaign & 0x7FFF_FFFF for campaign in campaigns})
 

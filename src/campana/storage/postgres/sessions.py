@@ -5,16 +5,22 @@ Must not know how long a session lives or when a door is locked.
 
 from __future__ import annotations
 
-from campana.storage.postgres.database import Connection, Database, execute, fetch_row, run
-from campana.storage.queries import sessions as queries
-from campana.storage.rows import user_row
-from campana.storage.store import Failures, SessionRow
+from collections.abc import Sequence
 
-# Dialect twin: in one statement, since several processes may count a failure at once.
-_KEEP_FAILURES = """
-INSERT INTO failures (key, count, first_at, locked_until) VALUES ($1, $2, $3, $4)
-ON CONFLICT (key) DO UPDATE
-SET count = excluded.count, first_at = excluded.first_at, locked_until = excluded.locked_until
+from campana.storage.postgres.database import Connection, Database, alone_with_key, execute, fetch_row, run
+from campana.storage.queries import sessions as queries
+from campana.storage.rows import failures_columns, failures_row, user_row
+from campana.storage.store import FailureJudge, Failures, SessionRow
+
+# Dialect twin. In one order, so that no two processes wait for each other.
+_TOUCH = """
+WITH uses AS (
+  SELECT s.token_hash, u.at FROM unnest($1::bytea[], $2::bigint[]) AS u(token, at)
+  JOIN sessions AS s ON s.token_hash = u.token AND s.last_used_at < u.at
+  ORDER BY s.token_hash FOR NO KEY UPDATE OF s
+)
+UPDATE sessions AS s SET last_used_at = uses.at FROM uses
+WHERE s.token_hash = uses.token_hash AND s.last_used_at < uses.at
 """
 
 
@@ -38,20 +44,21 @@ class PostgresSessions:
 
         return await self._database.read_once((queries.find, token_hash), read)
 
-    async def touch(self, token_hash: bytes, at: int) -> None:
-        """Note that the session was used; never moves last_used_at back."""
-        await self._database.write(lambda connection: run(connection, queries.touch, token=token_hash, at=at))
+    async def touch(self, uses: Sequence[tuple[bytes, int]]) -> None:
+        """Note when sessions were used, in one statement; never moves last_used_at back."""
+        columns = ([token_hash for token_hash, _ in uses], [at for _, at in uses])
+        await self._database.write(lambda connection: execute(connection, _TOUCH, *columns))
 
     async def close(self, token_hash: bytes) -> bool:
         """True where there was such a session."""
         closed = await self._database.write(lambda connection: run(connection, queries.close, token=token_hash))
         return closed > 0
 
-    async def purge(self, unused_since: int) -> int:
-        """Remove sessions last used before that instant; returns how many. Old failures go with them."""
+    async def purge(self, unused_since: int, failed_since: int) -> int:
+        """Remove sessions that were not used since an instant, returns how many; and failures that are past."""
 
         async def work(connection: Connection) -> int:
-            await run(connection, queries.purge_failures, since=unused_since)
+            await run(connection, queries.purge_failures, since=failed_since)
             return await run(connection, queries.purge, since=unused_since)
 
         return await self._database.write(work)
@@ -59,16 +66,16 @@ class PostgresSessions:
     async def failures(self, key: bytes) -> Failures | None:
         """Failed log-ins in a row under a key."""
         row = await self._database.read(lambda connection: fetch_row(connection, queries.failures_of, key=key))
-        return Failures(*row) if row else None
+        return failures_row(row) if row else None
 
-    async def set_failures(self, key: bytes, failures: Failures | None) -> None:
-        """None clears them."""
+    async def judge_failures(self, key: bytes, judge: FailureJudge) -> None:
+        """Keep under a key what `judge` makes of what is kept there."""
 
         async def work(connection: Connection) -> None:
-            if failures is None:
-                await run(connection, queries.forget_failures, key=key)
-            else:
-                values = (failures.count, failures.first_at, failures.locked_until)
-                await execute(connection, _KEEP_FAILURES, key, *values)
+            row = await fetch_row(connection, queries.failures_of, key=key)
+            failures = judge(failures_row(row) if row else None)
+            await run(connection, queries.forget_failures, key=key)
+            if failures is not None:
+                await run(connection, queries.keep_failures, key=key, **failures_columns(failures))
 
-        await self._database.write(work)
+        await self._database.write(work, first=alone_with_key(key))

@@ -27,7 +27,7 @@ purge = delete(sessions).where(sessions.c.last_used_at < bindparam("since"))
 purge_failures = delete(failures).where(
     failures.c.first_at < bindparam("since"), failures.c.locked_until < bindparam("since")
 )
-failures_of = select(failures.c.count, failures.c.first_at, failures.c.locked_until).where(
+failures_of = select(failures.c.count, failures.c.first_at, failures.c.locked_until, failures.c.moments).where(
     failures.c.key == bindparam("key")
 )
 forget_failures = delete(failures).where(failures.c.key == bindparam("key"))

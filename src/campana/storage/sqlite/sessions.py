@@ -6,12 +6,13 @@ Must not know how long a session lives or when a door is locked.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
 from campana.storage.compiled import run
 from campana.storage.queries import sessions as queries
-from campana.storage.rows import user_row
+from campana.storage.rows import failures_columns, failures_row, user_row
 from campana.storage.sqlite.database import Database
-from campana.storage.store import Failures, SessionRow
+from campana.storage.store import FailureJudge, Failures, SessionRow
 
 
 class SqliteSessions:
@@ -34,9 +35,14 @@ class SqliteSessions:
 
         return self._database.look_once((queries.find, token_hash), read)
 
-    async def touch(self, token_hash: bytes, at: int) -> None:
-        """Note that the session was used; never moves last_used_at back."""
-        await self._database.write(lambda connection: run(connection, queries.touch, token=token_hash, at=at).rowcount)
+    async def touch(self, uses: Sequence[tuple[bytes, int]]) -> None:
+        """Note when sessions were used, in one transaction; never moves last_used_at back."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            for token_hash, at in uses:
+                run(connection, queries.touch, token=token_hash, at=at)
+
+        await self._database.write(work)
 
     async def close(self, token_hash: bytes) -> bool:
         """True where there was such a session."""
@@ -45,11 +51,11 @@ class SqliteSessions:
         )
         return closed > 0
 
-    async def purge(self, unused_since: int) -> int:
-        """Remove sessions last used before that instant; returns how many. Old failures go with them."""
+    async def purge(self, unused_since: int, failed_since: int) -> int:
+        """Remove sessions that were not used since an instant, returns how many; and failures that are past."""
 
         def work(connection: sqlite3.Connection) -> int:
-            run(connection, queries.purge_failures, since=unused_since)
+            run(connection, queries.purge_failures, since=failed_since)
             return run(connection, queries.purge, since=unused_since).rowcount
 
         return await self._database.write(work)
@@ -57,15 +63,16 @@ class SqliteSessions:
     async def failures(self, key: bytes) -> Failures | None:
         """Failed log-ins in a row under a key."""
         row = self._database.look(lambda connection: run(connection, queries.failures_of, key=key).fetchone())
-        return Failures(*row) if row else None
+        return failures_row(row) if row else None
 
-    async def set_failures(self, key: bytes, failures: Failures | None) -> None:
-        """None clears them."""
+    async def judge_failures(self, key: bytes, judge: FailureJudge) -> None:
+        """Keep under a key what `judge` makes of what is kept there."""
 
         def work(connection: sqlite3.Connection) -> None:
+            row = run(connection, queries.failures_of, key=key).fetchone()
+            failures = judge(failures_row(row) if row else None)
             run(connection, queries.forget_failures, key=key)
             if failures is not None:
-                row = {"count": failures.count, "first_at": failures.first_at, "locked_until": failures.locked_until}
-                run(connection, queries.keep_failures, key=key, **row)
+                run(connection, queries.keep_failures, key=key, **failures_columns(failures))
 
         await self._database.write(work)

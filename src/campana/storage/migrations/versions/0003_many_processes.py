@@ -53,5 +53,6 @@ def upgrade() -> None:
         sa.Column("body", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("route", name=op.f("pk_route_states")),
     )
+    op.add_column("failures", sa.Column("moments", sa.Text(), nullable=True))
     if op.get_bind().dialect.name == "postgresql":
         op.execute("ALTER TABLE route_states SET UNLOGGED")
