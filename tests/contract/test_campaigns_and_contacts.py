@@ -66,8 +66,21 @@ async def test_a_guid_is_given_once_an_account_and_free_again_after_deletion(wor
     assert await world.store.campaigns.delete(world.campaign.number, NOW + 2) is False
     again = await world.store.campaigns.add(world.account, world.user, a_campaign(), NOW + 3)
     assert [row.number for row in await world.store.campaigns.list(world.account)] == [again.number]
-    assert await world.store.campaigns.count(world.account) == 1
     assert (await world.store.campaigns.find_number(world.campaign.number)).deleted_at == NOW + 1
+
+
+async def test_an_account_has_no_more_campaigns_than_it_may(world: World) -> None:
+    other = await world.store.accounts.add_account("other", "UTC", "DE", NOW)
+    campaigns, user = world.store.campaigns, world.user
+    for number in (1, 2):
+        await campaigns.add(other.number, user, a_campaign(number), NOW)
+    adding = [campaigns.add(world.account, user, a_campaign(number), NOW, 3) for number in range(10)]
+    answers = await asyncio.gather(*adding, return_exceptions=True)
+    assert sorted(type(answer).__name__ for answer in answers) == ["CampaignRow"] * 2 + ["Full"] * 8
+    with pytest.raises(Conflict):
+        await campaigns.add(world.account, user, a_campaign(), NOW, 3)
+    await campaigns.delete(world.campaign.number, NOW)
+    await campaigns.add(world.account, user, a_campaign(), NOW, 3)
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,9 @@ from campana.domain.errors import MethodCode, MethodError
 from campana.domain.ids import UUID7_RANDOM_BYTES, uuid7
 from campana.domain.schedule import ends_at, window_of
 from campana.services.access import SHARED_BY_DEFAULT, Action, demand, find_campaign, sees
-from campana.services.lockout import Turns
 from campana.services.principal import Principal
 from campana.services.tools import Tools
-from campana.storage.store import CampaignRow, Campaigns, Conflict
+from campana.storage.store import CampaignRow, Campaigns, Conflict, Full
 
 REMEMBERED_ENDS = 10_000
 
@@ -57,7 +56,6 @@ class CampaignService:
         self._bus = tools.bus
         self._options = options
         self._ends = ends
-        self._turns = Turns()
 
     async def listing(self, who: Principal) -> list[str]:
         """The ids of the active campaigns that the user sees, oldest first."""
@@ -81,12 +79,14 @@ class CampaignService:
             sharing=campaign.sharing if whole else SHARED_BY_DEFAULT[who.role],
         )
         check_campaign(kept, allow_private_endpoints=self._options.allow_private_endpoints)
-        account = who.account.number
-        if self._options.most_per_account:
-            async with self._turns.take(account.to_bytes(8, "big")):
-                row = await self._add_within_limit(account, who, kept, now)
-        else:
-            row = await self._add(account, who, kept, now)
+        most = self._options.most_per_account
+        try:
+            row = await self._campaigns.add(who.account.number, who.user.number, kept, now, most)
+        except Conflict:
+            raise MethodError(MethodCode.CAMPAIGN_ALREADY_EXISTS) from None
+        except Full:
+            said = "The account has as many campaigns as it may have."
+            raise MethodError(MethodCode.LIMIT_EXCEEDED, said) from None
         self._bus.tell(Hint(News.CAMPAIGN, row.number))
         return kept.guid
 
@@ -119,19 +119,6 @@ class CampaignService:
         now = self._clock()
         rows = await self._campaigns.list(who.account.number)
         return [row for row in rows if sees(who, row) and not self._ends.has_ended(row, now)]
-
-    async def _add_within_limit(self, account: int, who: Principal, campaign: Campaign, at: int) -> CampaignRow:
-        if await self._campaigns.find(account, campaign.guid) is not None:
-            raise MethodError(MethodCode.CAMPAIGN_ALREADY_EXISTS)
-        if await self._campaigns.count(account) >= self._options.most_per_account:
-            raise MethodError(MethodCode.LIMIT_EXCEEDED, "The account has as many campaigns as it may have.")
-        return await self._add(account, who, campaign, at)
-
-    async def _add(self, account: int, who: Principal, campaign: Campaign, at: int) -> CampaignRow:
-        try:
-            return await self._campaigns.add(account, who.user.number, campaign, at)
-        except Conflict:
-            raise MethodError(MethodCode.CAMPAIGN_ALREADY_EXISTS) from None
 
 
 def _with_what_soap_cannot_say(new: Campaign, old: Campaign) -> Campaign:

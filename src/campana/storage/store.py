@@ -27,6 +27,10 @@ class Conflict(Exception):
     """What was to be added exists already."""
 
 
+class Full(Exception):
+    """There are as many as there may be."""
+
+
 # --- accounts, users, sessions ---------------------------------------------------------------------------------
 
 
@@ -171,16 +175,14 @@ class CampaignRow:
 class Campaigns(Protocol):
     """Campaigns of an account. Deleted ones are invisible here, but to the engine's find_number."""
 
-    async def add(self, account: int, owner: int, campaign: Campaign, at: int) -> CampaignRow:
-        """Raises Conflict where a campaign of the account that is not deleted has this guid."""
+    async def add(self, account: int, owner: int, campaign: Campaign, at: int, most: int = 0) -> CampaignRow:
+        """Raises Conflict where a campaign of the account that is not deleted has this guid, then Full where `most` are
+        not deleted, ended ones included; 0 is without limit."""
 
     async def find(self, account: int, guid: str) -> CampaignRow | None: ...
 
     async def find_number(self, number: int) -> CampaignRow | None:
         """Also a deleted one."""
-
-    async def count(self, account: int) -> int:
-        """How many of the account are not deleted, ended ones included."""
 
     async def list(self, account: int) -> list[CampaignRow]:
         """All that are not deleted, oldest first."""

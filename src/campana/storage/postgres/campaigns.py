@@ -16,9 +16,11 @@ from campana.storage.campaign_rows import CampaignReader, campaign_columns
 from campana.storage.contents import body_of
 from campana.storage.postgres.database import Connection, Database, alone_with_campaign, fetch, fetch_row, run
 from campana.storage.queries import campaigns as queries
-from campana.storage.store import CampaignRow, Conflict
+from campana.storage.queries.accounts import account as account_of
+from campana.storage.store import CampaignRow, Conflict, Full
 from campana.storage.tables import campaigns
 
+_HOLD_ACCOUNT = account_of.with_for_update(key_share=True)
 _HOLD = queries.find_number.with_for_update(of=campaigns, key_share=True)
 
 
@@ -34,6 +36,16 @@ async def find_numbers(
     return found
 
 
+async def _make_room(connection: Connection, account: int, guid: str, most: int) -> None:
+    """Raises Full where the account has as many campaigns as it may. Nobody adds one until the transaction ends."""
+    await fetch(connection, _HOLD_ACCOUNT, number=account)
+    if await fetch_row(connection, queries.find, account=account, guid=guid) is not None:
+        raise Conflict("campaign")
+    (counted,) = await fetch(connection, queries.count, account=account)
+    if counted[0] >= most:
+        raise Full("campaigns")
+
+
 class PostgresCampaigns:
     """Campaigns of an account; see the contract in storage/store.py."""
 
@@ -41,14 +53,16 @@ class PostgresCampaigns:
         self._database = database
         self._reader = CampaignReader()
 
-    async def add(self, account: int, owner: int, campaign: Campaign, at: int) -> CampaignRow:
-        """Raises Conflict where a campaign of the account that is not deleted has this guid."""
+    async def add(self, account: int, owner: int, campaign: Campaign, at: int, most: int = 0) -> CampaignRow:
+        """Raises Conflict where a campaign of the account that is not deleted has this guid, then Full."""
         kept = replace(campaign, created_at=at)
         paused, media, body = campaign_columns(kept)
         row = {"account": account, "owner": owner, "guid": campaign.guid, "created_at": at, "deleted_at": None}
         row |= {"revision": 1, "version": 1, "contacts": 0, "is_paused": paused, "media": media, "body": body}
 
         async def work(connection: Connection) -> int:
+            if most:
+                await _make_room(connection, account, campaign.guid, most)
             (added,) = await fetch(connection, queries.add, **row)
             number: int = added[0]
             await run(connection, queries.add_content, campaign=number, revision=1, body=body_of(kept))
@@ -79,12 +93,6 @@ class PostgresCampaigns:
             return self._reader.row(columns) if columns else None
 
         return await self._database.read_once((queries.find_number, number), read)
-
-    async def count(self, account: int) -> int:
-        """How many of the account are not deleted, ended ones included."""
-        (row,) = await self._database.read(lambda connection: fetch(connection, queries.count, account=account))
-        found: int = row[0]
-        return found
 
     async def list(self, account: int) -> list[CampaignRow]:
         """All that are not deleted, oldest first."""

@@ -16,7 +16,7 @@ from campana.storage.compiled import run
 from campana.storage.contents import body_of
 from campana.storage.queries import campaigns as queries
 from campana.storage.sqlite.database import Database
-from campana.storage.store import CampaignRow, Conflict
+from campana.storage.store import CampaignRow, Conflict, Full
 
 
 def find_number(connection: sqlite3.Connection, reader: CampaignReader, number: int) -> CampaignRow | None:
@@ -37,13 +37,15 @@ class SqliteCampaigns:
         self._database = database
         self._reader = CampaignReader()
 
-    async def add(self, account: int, owner: int, campaign: Campaign, at: int) -> CampaignRow:
-        """Raises Conflict where a campaign of the account that is not deleted has this guid."""
+    async def add(self, account: int, owner: int, campaign: Campaign, at: int, most: int = 0) -> CampaignRow:
+        """Raises Conflict where a campaign of the account that is not deleted has this guid, then Full."""
         kept = replace(campaign, created_at=at)
 
         def work(connection: sqlite3.Connection) -> int:
             if run(connection, queries.find, account=account, guid=campaign.guid).fetchone():
                 raise Conflict("campaign")
+            if most and run(connection, queries.count, account=account).fetchone()[0] >= most:
+                raise Full("campaigns")
             paused, media, body = campaign_columns(kept)
             row = {"account": account, "owner": owner, "guid": campaign.guid, "created_at": at}
             number: int = run(
@@ -86,13 +88,6 @@ class SqliteCampaigns:
         """Also a deleted one."""
         read = functools.partial(find_number, reader=self._reader, number=number)
         return self._database.look_once((queries.find_number, number), read)
-
-    async def count(self, account: int) -> int:
-        """How many of the account are not deleted, ended ones included."""
-        found: int = self._database.look(
-            lambda connection: run(connection, queries.count, account=account).fetchone()[0]
-        )
-        return found
 
     async def list(self, account: int) -> list[CampaignRow]:
         """All that are not deleted, oldest first."""
