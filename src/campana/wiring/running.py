@@ -105,6 +105,7 @@ class _Life:
             await house.engine.start()
         if house.role.has_doors:
             self._spawn("housekeeping", _keep_house(house.services))
+            self._spawn("sessions", house.services.sessions.keep_uses())
         if house.server is not None and house.listening is not None:
             self._serving = asyncio.create_task(house.server.serve([house.listening]))
             while not (house.server.started or self._serving.done()):  # noqa: ASYNC110  # an attribute alone says so
