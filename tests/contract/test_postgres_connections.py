@@ -12,6 +12,7 @@ import pytest
 from campana.domain.delivery import Medium, Status
 from campana.domain.message import IncomingMessage
 from campana.domain.outcome import DeliveryCode, Receipt, ReceiptState
+from campana.hosts import Hosts, one_by_one
 from campana.storage.postgres import PostgresStore
 from campana.storage.postgres.database import Pooling
 from campana.storage.river import Judged, Step
@@ -92,6 +93,46 @@ async def test_of_several_hosts_the_one_that_can_be_written_to_is_taken(cluster:
     store = await PostgresStore.open(url)
     assert [one.id for one in await store.accounts.list_accounts()] == ["acme"]
     await store.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql://host/name", ["postgresql://host/name"]),
+        ("postgresql:///name?host=/run", ["postgresql:///name?host=/run"]),
+        ("postgres://u:p@a:1,b,[::1]:2/n?x=y,z", [f"postgres://u:p@{one}/n?x=y,z" for one in ("a:1", "b", "[::1]:2")]),
+        ("postgresql://a,b?dbname=n", ["postgresql://a?dbname=n", "postgresql://b?dbname=n"]),
+        ("postgresql://a,b", ["postgresql://a", "postgresql://b"]),
+    ],
+)
+def test_hosts_of_a_url_are_taken_apart(url: str, expected: list[str]) -> None:
+    assert one_by_one(url) == expected
+
+
+async def test_a_host_that_is_silent_keeps_nobody_from_the_next(cluster: Cluster) -> None:
+    """Such as a machine that stands still: it takes the connection and says nothing."""
+    asked = 0
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        await reader.read(-1)
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as silent:
+        port = silent.sockets[0].getsockname()[1]
+        url = f"postgresql://campana@127.0.0.1:{port},127.0.0.1:{cluster.server.port}/{cluster.database}"
+        hosts = Hosts(f"{url}?target_session_attrs=read-write&sslmode=disable")
+        for _ in range(3):
+            connection = await hosts.connect(timeout=0.5)
+            assert await connection.fetchval("SELECT 1") == 1
+            await connection.close()
+    assert asked == 1  # the one that answered is asked first from then on
+
+
+async def test_without_any_host_that_answers_the_last_one_is_told_of() -> None:
+    with pytest.raises(ConnectionRefusedError):
+        await Hosts("postgresql://campana@127.0.0.1:1,127.0.0.1:1/none").connect(timeout=5)
 
 
 async def test_a_primary_that_became_read_only_is_unavailable_until_it_is_not(cluster: Cluster) -> None:

@@ -19,6 +19,7 @@ import structlog
 from campana.bus.contract import Hint, News
 from campana.bus.letters import Outbox, read, write
 from campana.bus.local import LocalBus
+from campana.hosts import Hosts
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -64,7 +65,7 @@ class PostgresBus:
     def __init__(self, url: str, channel: str = CHANNEL, pace: Pace = STANDARD) -> None:
         """`url` leads to the database directly: a pooler of transactions would lose what is listened to. It may name
         several hosts, with `target_session_attrs=read-write`."""
-        self._url = url
+        self._hosts = Hosts(url)
         self._channel = channel
         self._pace = pace
         self._name = token_hex(8)
@@ -137,7 +138,7 @@ class PostgresBus:
         """A connection that hears; from its first moment on, the listeners are to look at everything."""
         answer = self._pace.answer
         settings = {"application_name": "campana bus"}
-        connection = await asyncpg.connect(self._url, timeout=answer, command_timeout=answer, server_settings=settings)
+        connection = await self._hosts.connect(timeout=answer, command_timeout=answer, server_settings=settings)
         try:
             connection.add_termination_listener(lambda _: self._wake.set())
             await connection.execute(_PREPARE)

@@ -18,10 +18,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from campana.hosts import Hosts
 from campana.storage.store import StoreUnavailable
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 _ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('campana.upgrade', 0))")
+_CONNECT_S = 5.0
 _POSTGRESQL = ("postgresql://", "postgres://")
 
 Revisions = tuple[str | None, str | None]
@@ -61,10 +63,10 @@ def _upgrade_sqlite(url: str) -> Revisions:
 
 
 async def _upgrade_postgresql(url: str) -> Revisions:
-    # The driver reads the URL itself: several hosts and libpq's options are its business.
     # A pooler of transactions may be between: a statement's name must be nobody else's there.
-    driver = {"dsn": url, "statement_cache_size": 0, "prepared_statement_name_func": _unique_name}
-    engine = create_async_engine("postgresql+asyncpg://", connect_args=driver, poolclass=NullPool)
+    names = {"statement_cache_size": 0, "prepared_statement_name_func": _unique_name}
+    way = {"async_creator_fn": Hosts(url).connect, "timeout": _CONNECT_S}
+    engine = create_async_engine("postgresql+asyncpg://", connect_args=way | names, poolclass=NullPool)
     try:
         async with engine.begin() as connection:
             await connection.execute(_ONE_AT_A_TIME)

@@ -18,6 +18,7 @@ import structlog
 from asyncpg.pool import PoolConnectionProxy
 from sqlalchemy.sql.expression import ClauseElement
 
+from campana.hosts import Hosts
 from campana.storage.compiled import for_postgresql
 from campana.storage.postgres.gathering import SharedReads
 from campana.storage.store import StoreUnavailable
@@ -29,6 +30,7 @@ Work: TypeAlias = Callable[[Connection], Awaitable[T]]
 OLDEST = 15
 CONNECTIONS = 8
 CONNECT_S = 5.0
+"""For each host."""
 WAIT_S = 15.0
 """How long a caller waits for one of the connections to be free."""
 COMMAND_S = 40.0
@@ -165,7 +167,7 @@ class Database:
         """Connect to the database at a `postgresql://` URL, of one host or several. Raises StoreUnavailable."""
         try:
             pool = await asyncpg.create_pool(
-                url,
+                connect=Hosts(url).connect,
                 min_size=1,
                 max_size=pooling.connections,
                 timeout=CONNECT_S,
