@@ -43,14 +43,17 @@ async def test_a_user_name_is_given_once_an_account(world: World) -> None:
 
 
 async def test_a_new_password_ends_the_sessions(world: World) -> None:
-    await world.store.sessions.open(b"a" * 32, world.user, NOW)
+    assert await world.store.sessions.open(b"a" * 32, world.user, "hash", NOW) is True
     await world.store.accounts.set_password(world.user, "new")
     assert await world.store.sessions.find(b"a" * 32) is None
+    # One that was verified before, and comes after.
+    assert await world.store.sessions.open(b"b" * 32, world.user, "hash", NOW) is False
+    assert await world.store.sessions.find(b"b" * 32) is None
     assert (await world.store.accounts.find_user("acme", "maria")).password_hash == "new"
 
 
 async def test_rehashing_keeps_sessions_and_never_undoes_a_change(world: World) -> None:
-    await world.store.sessions.open(b"a" * 32, world.user, NOW)
+    await world.store.sessions.open(b"a" * 32, world.user, "hash", NOW)
     await world.store.accounts.rehash(world.user, "hash", "better")
     await world.store.accounts.rehash(world.user, "hash", "stale")
     assert (await world.store.accounts.find_user("acme", "maria")).password_hash == "better"
@@ -59,7 +62,7 @@ async def test_rehashing_keeps_sessions_and_never_undoes_a_change(world: World) 
 
 async def test_a_session_is_found_touched_and_closed(world: World) -> None:
     token = b"t" * 32
-    await world.store.sessions.open(token, world.user, NOW)
+    await world.store.sessions.open(token, world.user, "hash", NOW)
     found = await world.store.sessions.find(token)
     assert (found.user.name, found.user.account.id, found.opened_at, found.last_used_at) == ("maria", "acme", NOW, NOW)
     await world.store.sessions.touch([(token, NOW + 5)])
@@ -74,7 +77,7 @@ async def test_uses_of_many_sessions_are_noted_together(world: World) -> None:
     sessions = world.store.sessions
     tokens = [bytes([number]) * 32 for number in range(50)]
     for token in tokens:
-        await sessions.open(token, world.user, NOW)
+        await sessions.open(token, world.user, "hash", NOW)
     await sessions.touch([(tokens[3], NOW + 1_000)])
     await sessions.touch([(token, NOW + number) for number, token in enumerate(tokens[:40])] + [(b"?" * 32, NOW)])
     found = [(await sessions.find(token)).last_used_at - NOW for token in tokens]
@@ -83,8 +86,8 @@ async def test_uses_of_many_sessions_are_noted_together(world: World) -> None:
 
 
 async def test_purging_takes_idle_sessions_and_spent_failures_alone(world: World) -> None:
-    await world.store.sessions.open(b"o" * 32, world.user, NOW)
-    await world.store.sessions.open(b"n" * 32, world.user, NOW + 100)
+    await world.store.sessions.open(b"o" * 32, world.user, "hash", NOW)
+    await world.store.sessions.open(b"n" * 32, world.user, "hash", NOW + 100)
     kept = {
         b"spent": Failures(((NOW, 3), (NOW + 80, 1))),
         b"locked": Failures(((NOW, 10),), NOW + 900),

@@ -225,11 +225,32 @@ async def test_no_more_guesses_than_the_limit_are_answered_however_many_processe
         assert Counter(map(str, answers)) == {"None": 10, str(MethodError(MethodCode.TOO_MANY_ATTEMPTS)): 20}
 
 
+async def test_no_session_of_an_old_password_outlives_its_change(cluster: Cluster) -> None:
+    """Whether the change or the session is committed first, the other one waits for it and sees it."""
+    one, other = await cluster.open(), await cluster.open()
+    async with cluster.meddler.transaction():
+        await cluster.meddler.execute("UPDATE users SET password_hash = 'new'")
+        opening = asyncio.create_task(one.store.sessions.open(b"a" * 32, one.user, "hash", NOW))
+        await cluster.until_somebody_waits()
+    assert await opening is False
+    async with cluster.meddler.transaction():
+        await cluster.meddler.execute("SELECT FROM users FOR SHARE")
+        await cluster.meddler.execute(
+            'INSERT INTO sessions (token_hash, "user", opened_at, last_used_at) VALUES ($1, $2, 0, 0)',
+            b"b" * 32,
+            one.user,
+        )
+        change = asyncio.create_task(other.store.accounts.set_password(one.user, "newer"))
+        await cluster.until_somebody_waits()
+    await change
+    assert await cluster.meddler.fetchval("SELECT count(*) FROM sessions") == 0
+
+
 async def test_uses_of_the_same_sessions_noted_by_several_processes(cluster: Cluster) -> None:
     worlds = [await cluster.open() for _ in range(3)]
     tokens = [number.to_bytes(32) for number in range(200)]
     for token in tokens:
-        await worlds[0].store.sessions.open(token, worlds[0].user, NOW)
+        await worlds[0].store.sessions.open(token, worlds[0].user, "hash", NOW)
     notes = []
     for seed in range(12):
         uses = [(token, NOW + seed * (-1) ** number) for number, token in enumerate(tokens)]

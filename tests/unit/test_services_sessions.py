@@ -6,7 +6,7 @@ import asyncio
 import io
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
 from dataclasses import replace
 from hashlib import sha256
@@ -181,6 +181,37 @@ async def test_the_hash_follows_a_new_cost_and_sessions_go_on(tmp_path: Path) ->
         assert await service.open("acme", "ann", PASSWORD, HERE)
         assert (await kit.store.accounts.list_users(1))[0].password_hash == after
         dearer.passwords.close()
+
+
+class Meanwhile(Passwords):
+    """Has something happen right after a password was found right."""
+
+    def __init__(self, happening: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(1, CHEAP)
+        self._happening = happening
+
+    async def verify(self, encoded: str | None, password: str) -> bool:
+        right = await super().verify(encoded, password)
+        await self._happening()
+        return right
+
+
+@pytest.mark.parametrize(("changed_to", "opens"), [("another one", False), (PASSWORD, True)])
+async def test_a_password_that_is_changed_while_it_is_verified(kit: Kit, changed_to: str, opens: bool) -> None:
+    changes = [changed_to]
+
+    async def change() -> None:
+        if changes:
+            await kit.services.accounts.set_password("acme", "ann", changes.pop())
+
+    tools = replace(kit.services.tools, passwords=Meanwhile(change))
+    service = module.SessionService(kit.store.accounts, kit.store.sessions, tools, SessionOptions())
+    if opens:
+        await service.resume(await service.open("acme", "ann", PASSWORD, HERE))
+    else:
+        with pytest.raises(MethodError, match="InvalidCredentials"):
+            await service.open("acme", "ann", PASSWORD, HERE)
+    tools.passwords.close()
 
 
 # --- expiry ------------------------------------------------------------------------------------------------------

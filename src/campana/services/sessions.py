@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 import structlog
@@ -73,9 +73,11 @@ class SessionService:
             raise MethodError(MethodCode.SERVICE_UNAVAILABLE, "Too many log-ins at the same time; try again.")
         self._openings += 1
         try:
-            user = await self._log_in(account_id, username, password, source)
             token = secrets.token_urlsafe(TOKEN_BYTES)
-            await self._sessions.open(_digest(token), user.number, self._clock())
+            user = await self._log_in(account_id, username, password, source)
+            while not await self._sessions.open(_digest(token), user.number, user.password_hash, self._clock()):
+                # The password was changed, or only its hash, while it was verified.
+                user = await self._log_in(account_id, username, password, source)
             return token
         finally:
             self._openings -= 1
@@ -146,7 +148,9 @@ class SessionService:
                 raise MethodError(MethodCode.INVALID_CREDENTIALS)
             await self._users.succeed(name)
         if self._passwords.outdated(user.password_hash):
-            await self._accounts.rehash(user.number, user.password_hash, await self._passwords.hash(password))
+            newer = await self._passwords.hash(password)
+            await self._accounts.rehash(user.number, user.password_hash, newer)
+            return replace(user, password_hash=newer)
         return user
 
     def _has_expired(self, digest: bytes, row: SessionRow) -> bool:

@@ -118,7 +118,9 @@ class Accounts(Protocol):
 class Sessions(Protocol):
     """Open sessions, by the SHA-256 of their token; and the failures that lock a door."""
 
-    async def open(self, token_hash: bytes, user: int, at: int) -> None: ...
+    async def open(self, token_hash: bytes, user: int, password_hash: str, at: int) -> bool:
+        """Keep a new session. False where `password_hash`, which was verified, is not the user's any more: nothing that
+        ends sessions for a new password misses this one."""
 
     async def find(self, token_hash: bytes) -> SessionRow | None: ...
 

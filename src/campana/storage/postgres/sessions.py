@@ -7,10 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sqlalchemy import insert
+
 from campana.storage.postgres.database import Connection, Database, alone_with_key, execute, fetch_row, run
 from campana.storage.queries import sessions as queries
 from campana.storage.rows import failures_columns, failures_row, user_row
 from campana.storage.store import FailureJudge, Failures, SessionRow
+from campana.storage.tables import sessions, users
+
+# A new password waits until the session is there to be ended, or is seen here.
+_OPEN = insert(sessions).from_select(queries.OPENED, queries.opening.with_for_update(of=users, read=True))
 
 # Dialect twin. In one order, so that no two processes wait for each other.
 _TOUCH = """
@@ -30,10 +36,11 @@ class PostgresSessions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def open(self, token_hash: bytes, user: int, at: int) -> None:
-        """Keep a new session."""
-        row = {"token_hash": token_hash, "user": user, "opened_at": at, "last_used_at": at}
-        await self._database.write(lambda connection: run(connection, queries.open, **row))
+    async def open(self, token_hash: bytes, user: int, password_hash: str, at: int) -> bool:
+        """Keep a new session. False where `password_hash` is not the user's any more."""
+        row = {"token": token_hash, "user": user, "hash": password_hash, "at": at}
+        opened = await self._database.write(lambda connection: run(connection, _OPEN, **row))
+        return opened > 0
 
     async def find(self, token_hash: bytes) -> SessionRow | None:
         """The session with its user and account."""

@@ -5,12 +5,19 @@ Must not be run here: a store compiles them for its database.
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import BigInteger, LargeBinary, bindparam, delete, insert, select, update
 
 from campana.storage.queries.accounts import USER_COLUMNS
 from campana.storage.tables import accounts, failures, sessions, users
 
-open = insert(sessions)
+OPENED = ("token_hash", "user", "opened_at", "last_used_at")
+opening = select(
+    bindparam("token", type_=LargeBinary),
+    users.c.number,
+    bindparam("at", type_=BigInteger),
+    bindparam("at", type_=BigInteger),
+).where(users.c.number == bindparam("user"), users.c.password_hash == bindparam("hash"))
+open = insert(sessions).from_select(OPENED, opening)
 find = (
     select(sessions.c.opened_at, sessions.c.last_used_at, *USER_COLUMNS)
     .join_from(sessions, users, sessions.c.user == users.c.number)

@@ -21,10 +21,11 @@ class SqliteSessions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def open(self, token_hash: bytes, user: int, at: int) -> None:
-        """Keep a new session."""
-        row = {"token_hash": token_hash, "user": user, "opened_at": at, "last_used_at": at}
-        await self._database.write(lambda connection: run(connection, queries.open, **row).rowcount)
+    async def open(self, token_hash: bytes, user: int, password_hash: str, at: int) -> bool:
+        """Keep a new session. False where `password_hash` is not the user's any more."""
+        row = {"token": token_hash, "user": user, "hash": password_hash, "at": at}
+        opened = await self._database.write(lambda connection: run(connection, queries.open, **row).rowcount)
+        return opened > 0
 
     async def find(self, token_hash: bytes) -> SessionRow | None:
         """The session with its user and account."""
