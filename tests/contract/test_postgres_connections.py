@@ -124,7 +124,7 @@ async def test_a_host_that_is_silent_keeps_nobody_from_the_next(cluster: Cluster
         url = f"postgresql://campana@127.0.0.1:{port},127.0.0.1:{cluster.server.port}/{cluster.database}"
         hosts = Hosts(f"{url}?target_session_attrs=read-write&sslmode=disable")
         for _ in range(3):
-            connection = await hosts.connect(timeout=0.5)
+            connection = await hosts.connect(timeout=1.5)
             assert await connection.fetchval("SELECT 1") == 1
             await connection.close()
     assert asked == 1  # the one that answered is asked first from then on

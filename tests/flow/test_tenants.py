@@ -156,6 +156,7 @@ WITHOUT_A_PRINCIPAL = {
     "sessions.close": "the token is the right to close it",
     "sessions.resume": "the token is the proof",
     "sessions.flush": "the house itself",
+    "sessions.keep_uses": "the house itself",
     "sessions.purge": "the house itself",
     "accounts.add_account": "the operator, on the machine",
     "accounts.list_accounts": "the operator, on the machine",
