@@ -60,9 +60,13 @@ async def start(*command: str, log: Path) -> tuple[asyncio.subprocess.Process, s
     with log.open("ab") as errors:
         process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, stderr=errors)
     assert process.stdout is not None
-    async with asyncio.timeout(STARTS_WITHIN):
-        line = await process.stdout.readline()
-    assert line, f"{command[:3]} ended at once; its last words are in {log}"
+    try:
+        async with asyncio.timeout(STARTS_WITHIN):
+            line = await process.stdout.readline()
+        assert line, f"{command[:3]} ended at once; its last words are in {log}"
+    except BaseException:
+        await end(process)
+        raise
     return process, line.decode()
 
 

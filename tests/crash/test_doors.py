@@ -103,9 +103,15 @@ async def balancer(postgres: postgres_kit.Server, tmp_path: Path) -> AsyncIterat
         await services.accounts.add_account("acme", region="CA")
         await services.accounts.add_user("acme", "ann", "api", PASSWORD)
     async with AsyncExitStack() as stack:
-        doors = await asyncio.gather(*(Door.open(config, tmp_path / f"{n}.log") for n in range(2)))
-        for door in doors:
-            stack.push_async_callback(end, door.process)
+        doors: list[Door] = []
+
+        async def open_door(log: Path) -> None:
+            doors.append(await Door.open(config, log))
+            stack.push_async_callback(end, doors[-1].process)
+
+        async with asyncio.TaskGroup() as opening:
+            for number in range(2):
+                opening.create_task(open_door(tmp_path / f"{number}.log"))
         yield await stack.enter_async_context(Balancer(doors).working())
     await postgres.drop(name)
 

@@ -168,7 +168,8 @@ class Database:
         try:
             pool = await asyncpg.create_pool(
                 connect=Hosts(url).connect,
-                min_size=1,
+                # A floor would have the pool itself connect again and again while the database is away, and log it.
+                min_size=0,
                 max_size=pooling.connections,
                 timeout=CONNECT_S,
                 command_timeout=COMMAND_S,
