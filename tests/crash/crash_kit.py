@@ -27,7 +27,7 @@ from campana.wiring import services_for
 
 PROGRAM = Path(sys.executable).with_name("campana")
 PASSWORD = "correct horse battery"
-STARTS_WITHIN = 30.0
+STARTS_WITHIN = 60.0
 SEED = int(os.environ.get("CAMPANA_CRASH_SEED") or secrets.randbelow(1_000_000))
 """Chooses the moments; set the variable to repeat a run, as far as processes can be repeated."""
 
