@@ -121,6 +121,8 @@ async def test_what_may_not_be_claimed_now(world: World, shut: str) -> None:
     query = ClaimQuery("worker", (medium,), NOW, NOW + 1, excepted)
     assert await world.store.river.claim(query) is None
     assert await world.store.river.claim(ClaimQuery("worker", (), NOW, NOW + 1)) is None
+    # Work that nobody may do is not late; what one worker alone is not to take is.
+    assert bool(await world.store.river.oldest_due(NOW)) == (shut in ("other medium", "excepted"))
 
 
 async def test_the_lowest_turn_goes_first(world: World) -> None:

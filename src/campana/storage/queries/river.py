@@ -147,6 +147,15 @@ content = (
 )
 oldest_due = (
     select(chunks.c.medium, func.min(chunks.c.due_at))
-    .where(chunks.c.owner.is_(None), chunks.c.opens_at <= bindparam("now"), chunks.c.closes_at > bindparam("now"))
+    .join_from(chunks, campaigns, campaigns.c.number == chunks.c.campaign)
+    .where(
+        chunks.c.owner.is_(None),
+        chunks.c.opens_at <= bindparam("now"),
+        chunks.c.closes_at > bindparam("now"),
+        # As claims ask: work that nobody may do is not late.
+        campaigns.c.is_paused == 0,
+        campaigns.c.deleted_at.is_(None),
+        campaigns.c.media.op(">>")(chunks.c.medium).op("&")(1) == 1,
+    )
     .group_by(chunks.c.medium)
 )
