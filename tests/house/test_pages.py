@@ -134,7 +134,9 @@ def test_every_log_event_that_operations_explains_is_written_somewhere() -> None
         assert f'{event.removeprefix("….")}"' in code, event
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/operations.md", "docs/sandbox.md", "docs/voice.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/many-machines.md", "docs/operations.md", "docs/sandbox.md", "docs/voice.md"]
+)
 def test_configurations_that_pages_show_are_valid(page: str, tmp_path: Path) -> None:
     blocks = re.findall(r"^```toml\n(.*?)^```$", of(ROOT / page), re.MULTILINE | re.DOTALL)
     assert blocks
