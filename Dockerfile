@@ -27,7 +27,7 @@ RUN python -m venv /tools \
 COPY requirements/lock.txt requirements/
 COPY pyproject.toml ./
 RUN /tools/bin/uv pip install --python /opt/campana/bin/python --compile-bytecode --require-hashes --only-binary :all: \
-      --constraint requirements/lock.txt --requirement pyproject.toml --extra postgres
+      --constraint requirements/lock.txt --requirement pyproject.toml
 
 COPY README.md LICENSE ./
 COPY src/ src/

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from deployed import DEPLOY, exec_form, mistake, of_yaml, stages, started, unit
-from repository import ROOT
+from repository import ROOT, project
 
 from campana.config import Settings, load
 
@@ -90,6 +90,7 @@ def test_packages_of_the_image_are_those_of_the_lock() -> None:
     assert len(installing) >= 4
     for command in installing:
         assert "--require-hashes" in command or ("--offline" in command and "--no-deps" in command), command
+        assert set(re.findall(r"--extra (\S+)", command)) <= project()["project"]["optional-dependencies"].keys()
 
 
 def test_what_is_copied_into_the_image_is_there_and_not_left_out() -> None:
