@@ -1,4 +1,4 @@
-# Campana as a container image: `docker build -t campana .`, then `docker run campana serve`, `api` or `worker`.
+# Campana as a container image: `docker build -t campana:local .`, then `docker run campana:local serve`, `api` or `worker`.
 #
 # Behind a mirror: --build-arg BASE=..., and PIP_INDEX_URL and UV_DEFAULT_INDEX for the packages. docs/many-machines.md says
 # how it is run, and what of it has been tried.
