@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from campana.domain.delivery import Medium
@@ -285,6 +286,104 @@ async def test_an_ordinary_role_may_ask_where_the_database_lies(
     assert (await look(owner)).here == here
     assert here.line == 1
     await owner.close()
+
+
+@dataclass
+class Failover:
+    """A server and its standby, with a database that has run on the first."""
+
+    primary: postgres_kit.Server
+    standby: postgres_kit.Server
+    database: str
+
+    async def promote(self) -> PostgresStore:
+        """Make the standby the primary, once it has everything; a store on it."""
+        await self.caught_up()
+        return await self.promote_as_it_is()
+
+    async def promote_as_it_is(self) -> PostgresStore:
+        """Make the standby the primary with what it has; a store on it."""
+        await self.standby.execute("SELECT pg_promote()")
+        return await PostgresStore.open(self.standby.url(self.database))
+
+    async def caught_up(self) -> None:
+        """Wait until the standby shows what the primary has."""
+        first = await asyncpg.connect(self.primary.url("postgres"))
+        end = await first.fetchval("SELECT pg_current_wal_insert_lsn()::text")
+        await first.close()
+        await self._until(f"pg_last_wal_replay_lsn() >= '{end}'::pg_lsn")
+
+    async def cut_off(self) -> None:
+        """Have the standby get no more."""
+        await self.caught_up()
+        await self.standby.execute("ALTER SYSTEM SET primary_conninfo = ''")
+        await self.standby.execute("SELECT pg_reload_conf()")
+        await self._until("NOT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')")
+
+    async def _until(self, condition: str) -> None:
+        """Wait until a condition holds on the standby."""
+        second = await asyncpg.connect(self.standby.url("postgres"))
+        try:
+            async with asyncio.timeout(20):
+                while not await second.fetchval(f"SELECT {condition} FROM pg_sleep(0.005)"):
+                    pass
+        finally:
+            await second.close()
+
+
+@pytest.fixture
+def failover(postgres: postgres_kit.Server, postgres_database: str) -> Iterator[Failover]:
+    with postgres_kit.standby(postgres) as standby:
+        yield Failover(postgres, standby, postgres_database)
+
+
+class Way:
+    """A process's way to its database, which leads to another server after a failover."""
+
+    def __init__(self, store: Any) -> None:
+        self.store = store
+        self.instances = self
+
+    async def change(self, change: Any) -> Any:
+        return await self.store.instances.change(change)
+
+
+async def test_a_failover_without_loss_stops_nobody(failover: Failover, tmp_path: Path) -> None:
+    before = await PostgresStore.open(failover.primary.url(failover.database))
+    way = Way(before)
+    running, other = guard(way, tmp_path / "one"), guard(way, tmp_path / "two")
+    assert [await running.enter(), await other.enter()] == [True, True]
+    way.store = after = await failover.promote()
+    newcomer = guard(after, tmp_path / "three")
+    assert await newcomer.enter() is False
+    assert newcomer.held == Doubt.ELSEWHERE.value
+    await running.beat()
+    assert (await look(after)).here.line == 2
+    # Now it is known that nothing was lost.
+    assert await newcomer.enter() is True
+    await other.beat()
+    assert await guard(after, tmp_path / "two").enter() is True
+    await before.close()
+    await after.close()
+
+
+async def test_a_failover_with_loss_holds_everybody(failover: Failover, tmp_path: Path) -> None:
+    before = await PostgresStore.open(failover.primary.url(failover.database))
+    way = Way(before)
+    behind, ahead = guard(way, tmp_path / "one"), guard(way, tmp_path / "two")
+    assert [await behind.enter(), await ahead.enter()] == [True, True]
+    await failover.cut_off()
+    await ahead.beat()
+    way.store = after = await failover.promote_as_it_is()
+    # It saw nothing of what was lost, and raises the epoch beyond.
+    for _ in range(3):
+        await behind.beat()
+    for one in (ahead, behind):
+        with pytest.raises(InstanceLost):
+            await one.beat()
+    assert (ahead.held, behind.held) == (Doubt.WENT_BACK.value, Doubt.TOLD.value)
+    await before.close()
+    await after.close()
 
 
 async def test_a_file_that_was_put_in_the_place_of_the_one_that_runs_stops_it(tmp_path: Path) -> None:
