@@ -111,7 +111,7 @@ async def test_a_restored_backup_sends_nothing_until_an_operator_has_spoken(tmp_
         await here.client.log_in()
         await here.client.add_campaign(CAMPAIGN, update=True)
         await here.client.load(CAMPAIGN, [5])
-        async with instance_for(load(here.server.config, {}) as operator:
+        async with instance_for(load(here.server.config, {})) as operator:
             assert (await operator.show()).doubt is Doubt.WENT_BACK
             assert await operator.waiting() == Waiting(1, {Medium.SMS: 6, Medium.EMAIL: 6})
         told = await ready(here.server.port)
@@ -119,7 +119,7 @@ async def test_a_restored_backup_sends_nothing_until_an_operator_has_spoken(tmp_
         assert b"\ncampana_held 1.0\n" in await page(here.server.port, "/metrics")
         assert here.arrived() == 10
 
-        async with instance_for(load(here.server.config, {}) as operator:
+        async with instance_for(load(here.server.config, {})) as operator:
             await operator.resume()
         await until_free(here.server.port)
         await here.until_arrived(22)
@@ -157,7 +157,7 @@ async def test_a_copied_folder_is_held_and_the_original_goes_on(tmp_path: Path) 
         await here.client.log_in()
         await here.client.add_campaign(CAMPAIGN, update=True)
         await here.until_arrived(2)
-        async with instance_for(load(here.server.config, {}) as operator:
+        async with instance_for(load(here.server.config, {})) as operator:
             await operator.retire()
         assert here.server.process is not None
         assert await asyncio.wait_for(here.server.process.wait(), 60) == 1
@@ -197,8 +197,9 @@ async def test_a_worker_ends_when_its_database_goes_back_and_is_held_until_an_op
         await postgres.execute("UPDATE instance SET epoch = 0", name)
         assert await asyncio.wait_for(worker.wait(), 60) == 1
         await begin()
-        assert (await ready(port))["held"] == Doubt.WENT_BACK.value
-        async with instance_for(load(config, {}) as operator:
+        # Its own memory says so, or what it left in the database, which it had not run for long.
+        assert (await ready(port))["held"] in {Doubt.WENT_BACK.value, Doubt.TOLD.value}
+        async with instance_for(load(config, {})) as operator:
             await operator.resume()
         await until_free(port)
     finally:
