@@ -276,6 +276,9 @@ class Metrics:
             registry, "campana_members", "Live processes on the database, as this one sees them.", "role"
         )
         self.planner = Level(registry, "campana_planner", "1 where this process plans for all.")
+        self.held = Level(
+            registry, "campana_held", "1 where nothing is sent because the database may be a restored or copied one."
+        )
         self.chunks_open = Level(registry, "campana_chunks_open", "Chunks leased by this process.")
         self.soap_seconds = Timing(
             registry, "campana_soap_seconds", "From a SOAP request's arrival to its answer's end.", "operation"

@@ -172,6 +172,30 @@ def pooled(server: Server) -> Iterator[int]:
         process.wait(timeout=_START_S)
 
 
+@contextmanager
+def standby(server: Server) -> Iterator[Server]:
+    """A standby of a server as it is now, which follows it by streaming until it is promoted."""
+    found, port = programs(), _free_port()
+    assert found is not None
+    user = _unprivileged() if os.geteuid() == 0 else None
+    folder = server.folder / f"standby-{port}"
+    folder.mkdir()
+    if user is not None:
+        os.chown(folder, user.pw_uid, user.pw_gid)
+    copy = [found / "pg_basebackup", "-h", server.folder, "-p", str(server.port), "-U", "campana", "-R", "-c", "fast"]
+    made = subprocess.run([*copy, "-D", folder / "data"], capture_output=True, text=True, check=False, **_as(user))
+    assert made.returncode == 0, made.stderr
+    process = _start(folder, port, user)
+    try:
+        one = Server(folder, port, process)
+        _until_ready(one)
+        yield one
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=_START_S)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _version(folder: Path) -> int:
     said = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=False).stdout
     found = re.search(r"(\d+)", said)
@@ -213,11 +237,20 @@ def _start(folder: Path, port: int, user: pwd.struct_passwd | None) -> subproces
 
 
 def _wait(server: Server) -> None:
+    _until(server, "createdb", _TEMPLATE)
+
+
+def _until_ready(server: Server) -> None:
+    _until(server, "pg_isready", "-q", "-d", "postgres")
+
+
+def _until(server: Server, program: str, *words: str) -> None:
+    """Run a client program until it succeeds."""
     found = programs()
     assert found is not None
     until = time.monotonic() + _START_S
-    create = [found / "createdb", "-h", server.folder, "-p", str(server.port), "-U", "campana", _TEMPLATE]
-    while subprocess.run(create, capture_output=True, check=False).returncode:
+    order = [found / program, "-h", server.folder, "-p", str(server.port), "-U", "campana", *words]
+    while subprocess.run(order, capture_output=True, check=False).returncode:
         assert server.process.poll() is None, (server.folder / "log").read_text()
         assert time.monotonic() < until, "PostgreSQL did not start in time"
         time.sleep(0.05)

@@ -64,8 +64,10 @@ class Done:
 def run(file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     """Run a command in this process, on the test's own file and, where given, standard input."""
 
-    def run_(*words: str, stdin: str = "", config: Path | None = file) -> Done:
-        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+    def run_(*words: str, stdin: str = "", config: Path | None = file, terminal: bool = False) -> Done:
+        typed = io.StringIO(stdin)
+        typed.isatty = lambda: terminal  # type: ignore[method-assign]
+        monkeypatch.setattr(sys, "stdin", typed)
         capsys.readouterr()
         with pytest.raises(SystemExit) as exit_:
             main([*([] if config is None else ["--config", str(config)]), *words])
@@ -270,6 +272,48 @@ def test_what_is_kept_is_for_its_own_user_alone(run, tmp_path: Path) -> None:
     kept = list(place.iterdir())
     assert kept
     assert {path.name: oct(path.stat().st_mode & 0o777) for path in kept} == {path.name: "0o600" for path in kept}
+
+
+# --- which database it is ----------------------------------------------------------------------------------------
+
+
+def test_a_database_says_which_it_is(run) -> None:
+    shown = run("instance", "show", "--json").json
+    nothing = {"campaigns": 0, "sms": 0, "voice": 0, "email": 0}
+    assert len(shown.pop("id")) == 36
+    never_ran = {"label": None, "epoch": 0, "home": "not known", "held": False, "reason": None}
+    assert shown == never_ran | {"waiting": nothing}
+    assert re.search(r"^held +no$", run("instance", "show").out, re.MULTILINE)
+
+
+def test_an_operator_says_which_database_it_is(run, file: Path) -> None:
+    before = run("instance", "show", "--json").json
+    assert run("instance", "retire", "--yes").out == "The database is retired: nothing is sent from it.\n"
+    retired = run("instance", "show", "--json").json
+    assert (retired["id"], retired["held"]) == (before["id"], True)
+    assert re.search(r"^held +yes: it was retired: it is a copy to look at$", run("instance", "show").out, re.MULTILINE)
+    file.write_text('[server]\nport = 0\n[database]\nlabel = "production"\n')
+    resumed = run("instance", "resume", "--yes")
+    shown = run("instance", "show", "--json").json
+    assert resumed.out == f"The database goes on from here as {shown['id']}.\n"
+    assert shown["id"] != before["id"]
+    assert (shown["label"], shown["home"], shown["held"]) == ("production", "here", False)
+    file.write_text("[server]\nport = 0\n")
+    assert "database.label" in run("instance", "show", "--json").json["reason"]
+
+
+@pytest.mark.parametrize("word", ["resume", "retire"])
+def test_an_operators_word_is_confirmed(run, word: str) -> None:
+    before = run("instance", "show", "--json").json
+    unasked = run("instance", word)
+    assert unasked.code == 2
+    assert "use --yes" in unasked.err
+    refused = run("instance", word, stdin="n\n", terminal=True)
+    assert (refused.code, refused.err.splitlines()[-1]) == (1, "campana: nothing was changed")
+    assert "nothing" in refused.out
+    assert run("instance", "show", "--json").json == before
+    assert run("instance", word, stdin="y\n", terminal=True).code == 0
+    assert run("instance", "show", "--json").json != before
 
 
 def test_routes_that_do_not_work_are_told(run, file: Path, closed_port: int) -> None:

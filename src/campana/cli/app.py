@@ -13,10 +13,11 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from campana.cli import accounts, attempts, configuration, database, demo, routes, serving, speech, users
+from campana.cli import accounts, attempts, configuration, database, demo, instance, routes, serving, speech, users
 from campana.cli.output import CommandError, Globals
 from campana.config import ConfigError
 from campana.domain.errors import MethodError
+from campana.engine.guard import InstanceLost
 from campana.services.accounts import AccountError
 from campana.storage.store import StoreUnavailable
 from campana.telemetry import scrub
@@ -39,9 +40,10 @@ app.add_typer(routes.app, name="routes")
 app.command("voices")(speech.voices)
 app.command("say")(speech.say)
 app.add_typer(database.app, name="db")
+app.add_typer(instance.app, name="instance")
 app.add_typer(configuration.app, name="config")
 
-_EXPECTED = (ConfigError, CommandError, AccountError, MethodError, StoreUnavailable, OSError)
+_EXPECTED = (ConfigError, CommandError, AccountError, MethodError, InstanceLost, StoreUnavailable, OSError)
 
 
 def _print_version(wanted: bool) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ from campana.config import Settings, load
 from campana.services.house import Services
 from campana.telemetry import configure_logging
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
@@ -48,12 +50,21 @@ def settings_of(context: typer.Context) -> Settings:
 
 def ask(context: typer.Context, question: Callable[[Services], Awaitable[T]]) -> T:
     """Open the store, ask the services, and close it again; what is logged meanwhile goes to people."""
+    return ask_of(context, wiring.services_for, question)
+
+
+def ask_of(
+    context: typer.Context,
+    opened: Callable[[Settings], AbstractAsyncContextManager[S]],
+    question: Callable[[S], Awaitable[T]],
+) -> T:
+    """Ask what `opened` opens for the settings, as `ask` does."""
     settings = settings_of(context)
     configure_logging("warning", "console")
 
     async def run() -> T:
-        async with wiring.services_for(settings) as services:
-            return await question(services)
+        async with opened(settings) as asked:
+            return await question(asked)
 
     return asyncio.run(run())
 

@@ -103,6 +103,14 @@ class DatabaseSettings(Section):
             raise ValueError(f"{given[0]} needs an url that begins with postgresql://")
         return self
 
+    label: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=100,
+        description="What this database is called, for example `production`: kept in it at the first start. A server "
+        "whose label is another, or none, sends nothing.",
+    )
+
     @field_validator("url")
     @classmethod
     def _known_database(cls, url: str | None) -> str | None:

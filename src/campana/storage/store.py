@@ -223,6 +223,10 @@ class Contacts(Protocol):
     async def delete(self, campaign: int, guid: str, at: int) -> bool:
         """Gone from every answer; what waits of it is cancelled. False where there is no such contact."""
 
+    async def count_waiting(self, campaign: int, medium: Medium) -> int:
+        """How many deliveries of a campaign wait for an attempt on a medium, or were claimed for one. It looks at each
+        delivery: for a person who waits, not for every request."""
+
     def guids(self, campaign: int) -> AsyncIterator[list[str]]:
         """All contacts' guids in the order of adding, page by page."""
 

@@ -7,7 +7,7 @@ not hold rules.
 from campana.wiring.parts import build_routes, build_speech, now_ms, speaking
 from campana.wiring.roles import Pins, Role
 from campana.wiring.running import SWITCH_SECONDS, run, serve
-from campana.wiring.stores import services_for, upgrade
+from campana.wiring.stores import instance_for, services_for, upgrade
 
 __all__ = [
     "SWITCH_SECONDS",
@@ -15,6 +15,7 @@ __all__ = [
     "Role",
     "build_routes",
     "build_speech",
+    "instance_for",
     "now_ms",
     "run",
     "serve",

@@ -22,6 +22,7 @@ from campana.channels.registry import Means
 from campana.channels.voice.speech.speech import Speech
 from campana.config import Settings
 from campana.domain.moment import SECOND
+from campana.engine.guard import Guard, GuardOptions
 from campana.engine.membership import LEAST_LIFE_MS, Membership
 from campana.engine.options import Tools
 from campana.engine.runner import Engine, Together
@@ -33,7 +34,7 @@ from campana.telemetry import Metrics
 from campana.wiring import doors, parts
 from campana.wiring.clock import DatabaseClock
 from campana.wiring.roles import Pins, Role
-from campana.wiring.stores import Store, open_store
+from campana.wiring.stores import Store, memory_file, myself, open_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ class House:
     store: Store
     services: Services
     engine: Engine | None
+    guard: Guard | None
+    """Of a process with an engine: says whether that may start."""
     company: Company | None
     listener: BounceListener | None
     server: doors.Server | None
@@ -84,14 +87,15 @@ async def built(settings: Settings, role: Role, pins: Pins, speech: Speech) -> A
         tools = Tools(parts.now_ms if company is None else company.clock, metrics)
         services = build_services(store, bus, tools.clock, parts.service_options(settings), metrics)
         closing.push_async_callback(services.close)
-        engine = listener = None
+        engine = guard = listener = None
         if role.has_engine:
             means = Means(tools.clock, speech, mark)
             engine = _engine(_Site(settings, pins, owner, means), store, company, bus, tools)
+            guard = _guard(settings, store, metrics)
             listener = parts.bounce_listener(settings, pins, engine.mailroom, tools.clock)
-        front = _front(settings, role, services, engine, company, metrics)
+        front = _front(settings, role, services, _Inside(engine, guard, company), metrics)
         server = None if listening is None else doors.web_server(front, settings, with_tls=role.has_doors)
-        yield House(settings, role, store, services, engine, company, listener, server, listening)
+        yield House(settings, role, store, services, engine, guard, company, listener, server, listening)
 
 
 def _listen(settings: Settings, role: Role) -> socket.socket | None:
@@ -123,6 +127,11 @@ async def _bus(settings: Settings, closing: contextlib.AsyncExitStack) -> Bus:
     return bus
 
 
+def _guard(settings: Settings, store: Store, metrics: Metrics) -> Guard:
+    beat = parts.BEAT_SECONDS if settings.database.is_postgresql else parts.EMBEDDED_BEAT_SECONDS
+    return Guard(store.instances, memory_file(settings), GuardOptions(myself(settings), beat), metrics)
+
+
 @dataclass(frozen=True, slots=True)
 class _Site:
     """Where and as whom an engine works."""
@@ -144,29 +153,34 @@ def _engine(site: _Site, store: Store, company: Company | None, bus: Bus, tools:
     return Engine(store, parts.routes_of(near, site.means), bus, options, tools, together=together)
 
 
-def _front(  # noqa: PLR0917  # one for each thing that its pages show
-    settings: Settings,
-    role: Role,
-    services: Services,
-    engine: Engine | None,
-    company: Company | None,
-    metrics: Metrics,
-) -> HttpFront:
+@dataclass(frozen=True, slots=True)
+class _Inside:
+    """What a process tells of itself."""
+
+    engine: Engine | None
+    guard: Guard | None
+    company: Company | None
+
+
+def _front(settings: Settings, role: Role, services: Services, inside: _Inside, metrics: Metrics) -> HttpFront:
     soap = None
     if role.has_doors:
         options = SoapOptions(settings.server.max_request_bytes, settings.server.trusted_proxies, metrics=metrics)
         soap = SoapApp(services, options)
-    return HttpFront(soap, lambda: readiness(role, engine, company), metrics.render)
+    return HttpFront(soap, lambda: _readiness(role, inside), metrics.render)
 
 
-def readiness(role: Role, engine: Engine | None, company: Company | None) -> tuple[bool, dict[str, Any]]:
-    """Ready means that calls are accepted, or that a worker can work: the database answers. A route that is down delays
-    deliveries and is told, but refuses nobody."""
+def _readiness(role: Role, inside: _Inside) -> tuple[bool, dict[str, Any]]:
+    """Ready means that calls are accepted, or that a worker can work: the database answers. A route that is down or a
+    database that is held delays deliveries and is told, but refuses nobody."""
     facts: dict[str, Any] = {"role": role.value}
-    if engine is not None:
-        facts["routes"] = engine.routes()
-    if company is None:
+    if inside.guard is not None:
+        facts["held"] = inside.guard.held
+    if inside.engine is not None:
+        facts["routes"] = inside.engine.routes()
+    if inside.company is None:
         return True, facts
-    roles = [member.role for member in company.membership.members]
+    membership = inside.company.membership
+    roles = [member.role for member in membership.members]
     facts["processes"] = {one.value: roles.count(one.value) for one in Role}
-    return company.membership.is_current, facts
+    return membership.is_current, facts

@@ -26,6 +26,11 @@ from campana.services.house import ServiceOptions
 from campana.services.sessions import SessionOptions
 from campana.wiring.roles import Pins
 
+BEAT_SECONDS = 1.0
+"""How often a process on a shared database raises its epoch."""
+EMBEDDED_BEAT_SECONDS = 5.0
+"""The same on an embedded one: each time the disk is synced, also of an idle server."""
+
 DEAF_RESCAN_MS = 1_000
 """How often everything is looked through where no hint comes from other processes."""
 

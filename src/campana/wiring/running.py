@@ -16,6 +16,7 @@ import structlog
 
 from campana.api.soap.app import PATH
 from campana.config import ConfigError, Settings
+from campana.engine.guard import Guard
 from campana.services.house import Services
 from campana.storage.store import StoreUnavailable
 from campana.telemetry import configure_logging
@@ -44,7 +45,8 @@ async def run(
     """Run a process until SIGTERM, SIGINT or `stop`, which the signals set; `announce` is told once it is at work.
 
     Raises StoreUnavailable where the database cannot be used or another server has it, OSError where an address
-    cannot be listened on, ConfigError where the settings do not fit the role, or HTTPS could not be served.
+    cannot be listened on, ConfigError where the settings do not fit the role, or HTTPS could not be served,
+    InstanceLost where the database is not the one any more on which it ran.
     """
     configure_logging(settings.log.level, settings.log.format)
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -72,7 +74,9 @@ class _Life:
     def __init__(self, house: House) -> None:
         self._house = house
         self._tasks: list[asyncio.Task[None]] = []
+        self._membership: asyncio.Task[None] | None = None
         self._serving: asyncio.Task[None] | None = None
+        self._guarding: asyncio.Task[None] | None = None
 
     async def lead(self, announce: Callable[[str], None], stop: asyncio.Event) -> None:
         """Start, be at work until `stop` is set, and stop."""
@@ -80,6 +84,8 @@ class _Life:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         await self._start()
+        if self._house.guard is not None:
+            self._guarding = asyncio.create_task(self._guard(self._house.guard, stop))
         if self._serving is None or not self._serving.done():
             # What is there now stays: the collector need not look at it again and again.
             gc.collect()
@@ -89,20 +95,19 @@ class _Life:
             await self._until(stop)
         log.info("campana.stopping")
         await self._stop(self._house.settings.server.shutdown_seconds)
+        for task in (self._serving, self._guarding):
+            if task is not None and task.done() and not task.cancelled():
+                task.result()
 
     async def _start(self) -> None:
         house = self._house
+        free = house.guard is None or await house.guard.enter()
         if house.company is not None:
             await house.company.membership.beat({})
-            bury = None if house.engine is None else house.engine.bury
-            self._spawn("membership", house.company.membership.beat_for_ever(lambda: house.routes, bury))
+            self._join(bury=False)
             self._spawn("clock", house.company.clock.keep())
-        # The engine last: nothing is sent where the rest cannot run.
-        if house.listener is not None:
-            # Several workers on one machine may share the address.
-            await house.listener.start(reuse_port=house.company is not None)
-        if house.engine is not None:
-            await house.engine.start()
+        if free:
+            await self._begin()
         if house.role.has_doors:
             self._spawn("housekeeping", _keep_house(house.services))
             self._spawn("sessions", house.services.sessions.keep_uses())
@@ -111,17 +116,49 @@ class _Life:
             while not (house.server.started or self._serving.done()):  # noqa: ASYNC110  # an attribute alone says so
                 await asyncio.sleep(0.01)
 
+    async def _begin(self) -> None:
+        """Let the river flow, where this process has a part of it."""
+        house = self._house
+        # The engine last: nothing is sent where the rest cannot run.
+        if house.listener is not None:
+            # Several workers on one machine may share the address.
+            await house.listener.start(reuse_port=house.company is not None)
+        if house.engine is not None:
+            self._join(bury=True)
+            await house.engine.start()
+
+    def _join(self, *, bury: bool) -> None:
+        """Be a member from now on, and where asked for, one that settles what dead ones have left."""
+        house = self._house
+        if house.company is None:
+            return
+        if self._membership is not None:
+            self._membership.cancel()
+        burial = house.engine.bury if bury and house.engine is not None else None
+        beating = house.company.membership.beat_for_ever(lambda: house.routes, burial)
+        self._membership = self._spawn("membership", beating)
+
+    async def _guard(self, guard: Guard, stop: asyncio.Event) -> None:
+        """Begin once nothing holds the database, and see that it stays the same. Raises InstanceLost."""
+        if guard.held is not None:
+            if not await guard.wait_until_free(stop):
+                return
+            await self._begin()
+        await guard.watch()
+
     async def _until(self, stop: asyncio.Event) -> None:
         stopping = asyncio.create_task(stop.wait())
         waited: set[asyncio.Task[Any]] = {stopping}
-        if self._serving is not None:
-            waited.add(self._serving)
+        waited |= {task for task in (self._serving, self._guarding) if task is not None}
         await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
 
     async def _stop(self, budget: float) -> None:
         """Doors and listener first, so that nothing new comes in; then the engine; what is left closes by itself."""
         house = self._house
+        if self._guarding is not None:
+            self._guarding.cancel()
+            await asyncio.wait({self._guarding})
         if house.server is not None and self._serving is not None:
             house.server.should_exit = True
             await asyncio.wait({self._serving}, timeout=budget / 2)
@@ -129,16 +166,18 @@ class _Life:
             await house.listener.stop()
         if house.engine is not None:
             await house.engine.stop(budget / 2)
+        if house.guard is not None:
+            await house.guard.leave()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if house.company is not None:
             await house.company.membership.leave()
-        if self._serving is not None and self._serving.done():
-            self._serving.result()
 
-    def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.create_task(work, name=name))
+    def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.append(task)
+        return task
 
     def _sentence(self) -> str:
         house = self._house

@@ -13,7 +13,10 @@ from pathlib import Path
 
 from campana.bus.local import LocalBus
 from campana.config import Settings
+from campana.domain.instance import Self
 from campana.services.house import Services, build_services
+from campana.services.instance import InstanceOptions, InstanceService
+from campana.storage.beside import MemoryFile, machine_name
 from campana.storage.migrate import upgrade as upgrade_database
 from campana.storage.postgres import PostgresStore
 from campana.storage.postgres.database import Pooling
@@ -64,6 +67,26 @@ async def services_for(settings: Settings) -> AsyncIterator[Services]:
     finally:
         await services.close()
         await store.close()
+
+
+@contextlib.asynccontextmanager
+async def instance_for(settings: Settings) -> AsyncIterator[InstanceService]:
+    """What an operator asks and says about the configured database as such; also beside running processes."""
+    store = await open_store(settings)
+    try:
+        yield InstanceService(store, InstanceOptions(myself(settings), memory_file(settings)), now_ms)
+    finally:
+        await store.close()
+
+
+def myself(settings: Settings) -> Self:
+    """Who judges which database this is."""
+    return Self(settings.database.label, machine_name())
+
+
+def memory_file(settings: Settings) -> MemoryFile:
+    """Where the processes of this machine remember which database they ran on."""
+    return MemoryFile(settings.server.data_dir)
 
 
 @contextlib.contextmanager

@@ -118,6 +118,15 @@ class PostgresContacts:
 
         return await self._database.write(work)
 
+    async def count_waiting(self, campaign: int, medium: Medium) -> int:
+        """How many deliveries wait for an attempt on a medium, or were claimed for one."""
+        after, upto = delivery_id(campaign, medium, 0), delivery_id(campaign, medium, (1 << CONTACT_BITS) - 1)
+        (row,) = await self._database.read(
+            lambda connection: fetch(connection, queries.count_waiting, after=after, upto=upto)
+        )
+        found: int = row[0]
+        return found
+
     async def guids(self, campaign: int) -> AsyncIterator[list[str]]:
         """All contacts' guids in the order of adding, page by page."""
         after, last, limit = contact_id(campaign, 0), _last(campaign), FIRST_PAGE

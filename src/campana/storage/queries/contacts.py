@@ -5,7 +5,7 @@ Must not be run here: a store compiles them for its database.
 
 from __future__ import annotations
 
-from sqlalchemy import and_, bindparam, case, delete, insert, select, update
+from sqlalchemy import and_, bindparam, case, delete, func, insert, select, update
 
 from campana.domain.delivery import Status
 from campana.domain.outcome import DeliveryCode
@@ -53,6 +53,15 @@ restart = (
 add_delivery = insert(deliveries)
 planned = select(lanes.c.planned).where(
     lanes.c.campaign == bindparam("campaign"), lanes.c.medium == bindparam("medium")
+)
+count_waiting = (
+    select(func.count())
+    .select_from(deliveries)
+    .where(
+        deliveries.c.id > bindparam("after"),
+        deliveries.c.id <= bindparam("upto"),
+        among(deliveries.c.status, [Status.PENDING, Status.SENDING, Status.WAITING_FOR_RETRY]),
+    )
 )
 mark_deleted = update(contacts).where(contacts.c.id == bindparam("contact")).values(deleted_at=bindparam("at"))
 _not_handed_over = (

@@ -134,6 +134,14 @@ class SqliteContacts:
 
         return await self._database.write(work)
 
+    async def count_waiting(self, campaign: int, medium: Medium) -> int:
+        """How many deliveries wait for an attempt on a medium, or were claimed for one."""
+        after, upto = delivery_id(campaign, medium, 0), delivery_id(campaign, medium, (1 << CONTACT_BITS) - 1)
+        found: int = await self._database.read(
+            lambda connection: run(connection, queries.count_waiting, after=after, upto=upto).fetchone()[0]
+        )
+        return found
+
     async def guids(self, campaign: int) -> AsyncIterator[list[str]]:
         """All contacts' guids in the order of adding, page by page."""
         async for page in self._walk(campaign, _PAGE_OF_GUIDS, {}):

@@ -14,6 +14,7 @@ from campana.storage.sqlite.attempts import SqliteAttempts
 from campana.storage.sqlite.campaigns import SqliteCampaigns
 from campana.storage.sqlite.contacts import SqliteContacts
 from campana.storage.sqlite.database import Database
+from campana.storage.sqlite.instance import SqliteInstances
 from campana.storage.sqlite.receipts import SqliteReceipts
 from campana.storage.sqlite.river import SqliteRiver
 from campana.storage.sqlite.sessions import SqliteSessions
@@ -22,7 +23,7 @@ from campana.storage.sqlite.sessions import SqliteSessions
 class SqliteStore:
     """The store contract on one SQLite file, for one serving process (others may add users beside it)."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, path: Path) -> None:
         self._database = database
         self.accounts = SqliteAccounts(database)
         self.sessions = SqliteSessions(database)
@@ -31,6 +32,7 @@ class SqliteStore:
         self.attempts = SqliteAttempts(database)
         self.river = SqliteRiver(database)
         self.receipts = SqliteReceipts(database)
+        self.instances = SqliteInstances(database, path)
 
     @classmethod
     async def open(cls, path: Path, on_commit: Callable[[float], None] | None = None) -> SqliteStore:
@@ -38,7 +40,7 @@ class SqliteStore:
         writer's thread. Raises StoreUnavailable."""
         path.parent.mkdir(parents=True, exist_ok=True)
         upgrade(f"sqlite:///{path}")
-        return cls(Database(path, on_commit))
+        return cls(Database(path, on_commit), path)
 
     async def close(self) -> None:
         """Finish what waits to be written, then close."""
