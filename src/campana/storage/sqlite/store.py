@@ -33,11 +33,14 @@ class SqliteStore:
         self.receipts = SqliteReceipts(database)
 
     @classmethod
-    async def open(cls, path: Path, on_commit: Callable[[float], None] | None = None) -> SqliteStore:
+    async def open(
+        cls, path: Path, on_commit: Callable[[float], None] | None = None, *, alone: bool = True
+    ) -> SqliteStore:
         """Create or upgrade the file and open it. `on_commit` is told the seconds that each commit took, in the
-        writer's thread. Raises StoreUnavailable."""
+        writer's thread. Where it is not `alone`, a server of an earlier version may be at work on the file: what that
+        would not survive waits. Raises StoreUnavailable."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        upgrade(f"sqlite:///{path}")
+        upgrade(f"sqlite:///{path}", finish=alone)
         return cls(Database(path, on_commit))
 
     async def close(self) -> None:
