@@ -184,7 +184,7 @@ class Campaigns(Protocol):
     async def find(self, account: int, guid: str) -> CampaignRow | None: ...
 
     async def find_number(self, number: int) -> CampaignRow | None:
-        """Also a deleted one."""
+        """Also a deleted one, until it is removed."""
 
     async def list(self, account: int) -> list[CampaignRow]:
         """All that are not deleted, oldest first."""

@@ -16,6 +16,7 @@ from campana.storage.postgres.cluster import PostgresCluster
 from campana.storage.postgres.contacts import PostgresContacts
 from campana.storage.postgres.database import Database, Pooling
 from campana.storage.postgres.receipts import PostgresReceipts
+from campana.storage.postgres.retention import PostgresRetention
 from campana.storage.postgres.river import PostgresRiver
 from campana.storage.postgres.sessions import PostgresSessions
 
@@ -34,6 +35,7 @@ class PostgresStore:
         self.attempts = PostgresAttempts(database)
         self.river = PostgresRiver(database)
         self.receipts = PostgresReceipts(database)
+        self.retention = PostgresRetention(database)
         self.cluster = PostgresCluster(database)
 
     @classmethod

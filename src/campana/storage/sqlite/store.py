@@ -15,6 +15,7 @@ from campana.storage.sqlite.campaigns import SqliteCampaigns
 from campana.storage.sqlite.contacts import SqliteContacts
 from campana.storage.sqlite.database import Database
 from campana.storage.sqlite.receipts import SqliteReceipts
+from campana.storage.sqlite.retention import SqliteRetention
 from campana.storage.sqlite.river import SqliteRiver
 from campana.storage.sqlite.sessions import SqliteSessions
 
@@ -31,6 +32,7 @@ class SqliteStore:
         self.attempts = SqliteAttempts(database)
         self.river = SqliteRiver(database)
         self.receipts = SqliteReceipts(database)
+        self.retention = SqliteRetention(database)
 
     @classmethod
     async def open(
