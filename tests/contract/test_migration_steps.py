@@ -15,7 +15,8 @@ from sqlalchemy import text
 from campana.storage.cluster import Member
 from campana.storage.migrate import SCRIPTS, Upgraded, upgrade
 from campana.storage.river import Step
-from campana.storage.steps import Course, UpgradeRefused
+from campana.storage.steps import Course
+from campana.storage.store import UpgradeRefused
 from tests.contract import postgres_kit
 from tests.contract.conftest import NOW, World
 from tests.contract.postgres_cluster import SUCCESS, clustered, judged
@@ -166,9 +167,11 @@ async def test_what_takes_away_is_refused_while_an_older_program_is_at_work(
         assert await cluster.meddler.fetchval("SELECT version_num FROM alembic_version") == "0005"
         assert await cluster.meddler.fetchval("SELECT oldest_code FROM instance") == "0001"
         assert await asyncio.to_thread(upgrade, url) == Upgraded("0005", "0005")
+        assert await store.cluster.oldest_code() == "0001"
         await store.cluster.bury("old")
         done = await asyncio.to_thread(upgrade, url, scripts=next_version, finish=True)
         assert done == Upgraded("0005", "0007")
+        assert await store.cluster.oldest_code() == "0005"
 
 
 async def work_off(world: World) -> None:

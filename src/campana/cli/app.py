@@ -18,8 +18,7 @@ from campana.cli.output import CommandError, Globals
 from campana.config import ConfigError
 from campana.domain.errors import MethodError
 from campana.services.accounts import AccountError
-from campana.storage.steps import UpgradeRefused
-from campana.storage.store import StoreUnavailable
+from campana.storage.store import StoreUnavailable, UpgradeRefused
 from campana.telemetry import scrub
 
 app = typer.Typer(

@@ -22,8 +22,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from campana.hosts import Hosts
-from campana.storage.steps import Course, Standing, Step, UpgradeRefused
-from campana.storage.store import StoreUnavailable
+from campana.storage.steps import Course, Standing, Step
+from campana.storage.store import StoreUnavailable, UpgradeRefused
 
 SCRIPTS = Path(__file__).parent / "migrations"
 _CONNECT_S = 5.0

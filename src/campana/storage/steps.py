@@ -12,11 +12,7 @@ from pathlib import Path
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from campana.storage.store import StoreUnavailable
-
-
-class UpgradeRefused(StoreUnavailable):
-    """A program, this one or one that is at work, does not fit what the tables are or were to become."""
+from campana.storage.store import UpgradeRefused
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,10 @@ class StoreUnavailable(Exception):
     """The database cannot be used right now; it is safe to try again."""
 
 
+class UpgradeRefused(StoreUnavailable):
+    """A program, this one or one that is at work, does not fit what the tables are or were to become."""
+
+
 class Conflict(Exception):
     """What was to be added exists already."""
 
