@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +109,17 @@ async def postgres_database(postgres: postgres_kit.Server) -> AsyncIterator[str]
 def server(request: pytest.FixtureRequest) -> postgres_kit.Server | None:
     """The PostgreSQL on which the test runs; None where it runs on SQLite."""
     return request.getfixturevalue("postgres") if request.param == "postgres" else None
+
+
+@pytest.fixture
+def empty(server: postgres_kit.Server | None, tmp_path: Path) -> Iterator[str]:
+    """A database without any table."""
+    if server is None:
+        yield f"sqlite:///{tmp_path / 'campana.db'}"
+        return
+    name = asyncio.run(server.create("template0"))
+    yield server.url(name)
+    asyncio.run(server.drop(name))
 
 
 @pytest.fixture

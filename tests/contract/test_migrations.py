@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -13,11 +13,11 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from campana.storage import migrate
-from campana.storage.migrate import upgrade
+from campana.storage.migrate import Upgraded, newest, upgrade
 from campana.storage.store import StoreUnavailable
 from campana.storage.tables import metadata
 from tests.contract import postgres_kit
@@ -46,27 +46,17 @@ def within(url: str, work: Callable[[Connection], T]) -> T:
     return asyncio.run(go())
 
 
-@pytest.fixture
-def url(server: postgres_kit.Server | None, tmp_path: Path) -> Iterator[str]:
-    """A database without any table."""
-    if server is None:
-        yield f"sqlite:///{tmp_path / 'campana.db'}"
-        return
-    name = asyncio.run(server.create("template0"))
-    yield server.url(name)
-    asyncio.run(server.drop(name))
+def test_the_migrations_lead_to_the_tables(empty: str) -> None:
+    upgrade(empty)
+    assert within(empty, lambda connection: compare_metadata(MigrationContext.configure(connection), metadata)) == []
 
 
-def test_the_migrations_lead_to_the_tables(url: str) -> None:
-    upgrade(url)
-    assert within(url, lambda connection: compare_metadata(MigrationContext.configure(connection), metadata)) == []
+def test_upgrading_twice_does_nothing(empty: str) -> None:
+    assert newest() == HEAD
+    assert (upgrade(empty), upgrade(empty)) == (Upgraded(None, HEAD), Upgraded(HEAD, HEAD))
 
 
-def test_upgrading_twice_does_nothing(url: str) -> None:
-    assert (upgrade(url), upgrade(url)) == ((None, HEAD), (HEAD, HEAD))
-
-
-def test_a_database_of_the_first_version_is_brought_along(url: str) -> None:
+def test_a_database_of_the_first_version_is_brought_along(empty: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
 
@@ -75,32 +65,29 @@ def test_a_database_of_the_first_version_is_brought_along(url: str) -> None:
         command.upgrade(config, "0001")
         connection.execute(text(OLD_ATTEMPT.format(1, 7)))
 
-    within(url, begin)
-    assert upgrade(url) == ("0001", HEAD)
+    within(empty, begin)
+    assert upgrade(empty) == Upgraded("0001", HEAD)
     # An earlier version that still has it open goes on.
-    within(url, lambda connection: connection.execute(text(OLD_ATTEMPT.format(2, 8))).rowcount)
-    kept = within(url, lambda connection: connection.execute(text("SELECT delivery, at FROM attempts")).fetchall())
+    within(empty, lambda connection: connection.execute(text(OLD_ATTEMPT.format(2, 8))).rowcount)
+    kept = within(empty, lambda connection: connection.execute(text("SELECT delivery, at FROM attempts")).fetchall())
     assert sorted(tuple(row) for row in kept) == [(1, 7), (2, 8)]
-    assert within(url, lambda connection: connection.execute(text("SELECT count(*) FROM calls")).scalar()) == 0
+    assert within(empty, lambda connection: connection.execute(text("SELECT count(*) FROM calls")).scalar()) == 0
 
 
 def test_processes_that_upgrade_at_once_wait_for_each_other(postgres: postgres_kit.Server) -> None:
     name = asyncio.run(postgres.create("template0"))
     with ThreadPoolExecutor(4) as threads:
         answers = list(threads.map(upgrade, [postgres.url(name)] * 4))
-    assert sorted(answers, key=str) == [(HEAD, HEAD)] * 3 + [(None, HEAD)]
+    assert sorted(answers, key=str) == [Upgraded(HEAD, HEAD)] * 3 + [Upgraded(None, HEAD)]
     asyncio.run(postgres.drop(name))
 
 
-def test_a_failed_step_leaves_nothing_behind(postgres: postgres_kit.Server) -> None:
-    name = asyncio.run(postgres.create("template0"))
+def test_a_failed_step_leaves_nothing_behind(empty: str) -> None:
     # The last table of the first revision is there already, so that it fails when most of it is done.
-    asyncio.run(postgres.execute("CREATE TABLE sessions (mine integer)", name))
+    within(empty, lambda connection: connection.execute(text("CREATE TABLE sessions (mine integer)")))
     with pytest.raises(StoreUnavailable, match="sessions"):
-        upgrade(postgres.url(name))
-    tables = text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-    assert within(postgres.url(name), lambda one: one.execute(tables).scalars().all()) == ["sessions"]
-    asyncio.run(postgres.drop(name))
+        upgrade(empty)
+    assert within(empty, lambda connection: inspect(connection).get_table_names()) == ["sessions"]
 
 
 @pytest.mark.parametrize("where", ["postgresql://nobody@127.0.0.1:1/none", "sqlite:////nowhere/at/all.db"])

@@ -11,10 +11,11 @@ import pytest
 from sqlalchemy.sql.expression import ClauseElement
 
 from campana.storage.compiled import for_postgresql
-from campana.storage.postgres import PostgresStore, adding, leases, planning, receipts, recording, river
+from campana.storage.postgres import PostgresStore, adding, leases, planning, receipts, recording, retention, river
 from campana.storage.postgres import contacts as twins
 from campana.storage.queries import attempts, campaigns, contacts, sessions
 from campana.storage.queries import receipts as late_news
+from campana.storage.queries import retention as old
 from campana.storage.queries import river as portable
 from tests.contract import postgres_kit
 
@@ -48,6 +49,15 @@ STATEMENTS: list[tuple[str, str | ClauseElement, set[str]]] = [
     ("find a contact", contacts.find, {"uq_contacts_guid"}),
     ("find a session", sessions.find, {"pk_sessions", "pk_users", "pk_accounts"}),
     ("page through attempts", attempts.page, {"pk_attempts", "pk_contacts", "pk_calls"}),
+    ("is a campaign at rest", retention._AT_REST, {"pk_campaigns", "pk_lanes", "ix_chunks_campaign"}),
+    ("where the next old deliveries end", old.end_of_deliveries, {"pk_deliveries"}),
+    ("remove old deliveries", old.drop_deliveries, {"pk_deliveries"}),
+    ("where the next old attempts end", old.end_of_attempts, {"pk_attempts"}),
+    ("remove old attempts", old.drop_attempts, {"pk_attempts"}),
+    ("remove old calls", old.drop_calls, {"pk_calls"}),
+    ("remove old contacts", old.drop_contacts, {"pk_contacts"}),
+    ("remove what was due", old.drop_due, {"pk_due"}),
+    ("a hand-over of nothing", old.orphan, {"pk_handovers", "pk_deliveries"}),
     ("whom a message answers", late_news.last_sent_to, {"ix_deliveries_dial", "pk_attempts"}),
 ]
 WITHOUT_BOUNDS = {"ix_chunks_turn"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import logging
@@ -248,8 +249,32 @@ def test_every_command_refuses_a_bad_configuration(run, tmp_path: Path, words: l
 
 def test_the_database_is_created_once(run, file: Path) -> None:
     assert run("db", "upgrade").out.startswith(f"Created the database {file.parent / 'campana-data' / 'campana.db'}")
-    again = run("db", "upgrade")
-    assert (again.code, "already" in again.out) == (0, True)
+    for words in (["db", "upgrade"], ["db", "upgrade", "--finish"]):
+        again = run(*words)
+        assert (again.code, "already" in again.out) == (0, True)
+
+
+def test_an_upgrade_is_not_finished_beside_a_server(run, file: Path) -> None:
+    assert run("db", "upgrade").code == 0
+    with (file.parent / "campana-data" / "campana.db.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = run("db", "upgrade", "--finish")
+    assert (done.code, "another Campana serves" in done.err) == (1, True)
+
+
+def test_a_database_of_a_newer_version_is_used_as_long_as_it_can_be(run, file: Path) -> None:
+    run("db", "upgrade")
+    database = sqlite3.connect(file.parent / "campana-data" / "campana.db")
+    database.execute("UPDATE alembic_version SET version_num = '9990'")
+    database.commit()
+    assert run("account", "add", "acme").code == 0
+    assert "is at revision 9990 already" in run("db", "upgrade").out
+    database.execute("UPDATE instance SET oldest_code = '9980'")
+    database.commit()
+    for words in (["account", "list"], ["db", "upgrade", "--finish"], ["serve"]):
+        done = run(*words)
+        assert (done.code, done.out) == (1, "")
+        assert done.err.splitlines()[-1].startswith("campana: the database was upgraded for a newer version: ")
 
 
 @pytest.mark.parametrize("words", [["account", "list"], ["db", "upgrade"], ["serve"]])

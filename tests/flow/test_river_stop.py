@@ -106,6 +106,7 @@ class SlowClaims:
 
     def __init__(self, store: SqliteStore) -> None:
         self.campaigns, self.receipts, self.river = store.campaigns, store.receipts, self
+        self.retention = store.retention
         self.claimed = asyncio.Event()
         self._river = store.river
 
@@ -190,6 +191,7 @@ class FlakyStore:
         self.campaigns = Flaky(store.campaigns, self._fails)
         self.river = Flaky(store.river, self._fails)
         self.receipts = Flaky(store.receipts, self._fails)
+        self.retention = store.retention
 
     def _fails(self, name: str) -> str:
         if self._dice.random() >= self.share:

@@ -24,6 +24,7 @@ class Huddle:
         self.duties: dict[str, tuple[str, int]] = {}
         self.states: dict[str, RouteState] = {}
         self.changes = 0
+        self.oldest = "0001"
         self._asked = asyncio.Event()
 
     async def clock(self) -> int:
@@ -34,6 +35,10 @@ class Huddle:
         self._ask()
         self.said[member.owner] = (member, self._clock() + lasts_ms)
         return [one for _, (one, until) in sorted(self.said.items()) if until > self._clock()]
+
+    async def oldest_code(self) -> str:
+        self._ask()
+        return self.oldest
 
     async def dead(self) -> list[str]:
         self._ask()

@@ -24,7 +24,7 @@ from campana.engine.runner import mark_of
 from campana.engine.shares import PATIENCE_MS, Shares
 from campana.engine.ways import FarRoute, Ways
 from campana.storage.cluster import Member
-from campana.storage.store import StoreUnavailable
+from campana.storage.store import StoreUnavailable, UpgradeRefused
 from campana.telemetry import Metrics
 
 SMS, VOICE, EMAIL = Medium.SMS, Medium.VOICE, Medium.EMAIL
@@ -95,6 +95,17 @@ async def test_a_process_knows_when_others_take_it_for_dead() -> None:
     huddle.is_away = False
     await one.beat()
     assert (one.membership.is_current, one.membership.has_lapsed()) == (True, False)
+
+
+async def test_a_process_whose_program_does_not_fit_the_tables_any_more_lapses() -> None:
+    """It was frozen while what it needs was taken away: it says that it lives, and hears that it must not go on."""
+    huddle, clock, (one,) = await processes(1)
+    huddle.oldest = "0004"
+    clock.now += LASTS + 1
+    with pytest.raises(UpgradeRefused, match="needs a program that knows revision 0004, and this one knows none"):
+        await one.beat()
+    assert one.membership.has_lapsed()
+    assert one.name in huddle.said
 
 
 async def test_the_dead_are_buried_once_their_calls_are_settled() -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.expression import ClauseElement
 
 from campana.storage.migrate import upgrade
-from campana.storage.queries import attempts, campaigns, contacts, receipts, river, sessions
+from campana.storage.queries import attempts, campaigns, contacts, receipts, retention, river, sessions
 from campana.storage.sqlite import receipts as late_news
 from campana.storage.sqlite import recording
 from campana.storage.sqlite import river as leases
@@ -44,6 +44,20 @@ STATEMENTS: list[tuple[str, str | ClauseElement, str]] = [
     ("page through attempts", attempts.page, "attempts USING PRIMARY KEY (delivery>? AND delivery<?)"),
     ("find an attempt's contact", attempts.page, "contacts USING INTEGER PRIMARY KEY (rowid=?)"),
     ("find an attempt's call", attempts.page, "calls USING PRIMARY KEY (delivery=? AND attempt=?) LEFT-JOIN"),
+    ("is a campaign at rest", retention.at_rest, "campaigns USING INTEGER PRIMARY KEY (rowid=?)"),
+    ("is a campaign cancelled", retention.at_rest, "lanes USING PRIMARY KEY (campaign=?)"),
+    (
+        "where the next old attempts end",
+        retention.end_of_attempts,
+        "attempts USING PRIMARY KEY (delivery>? AND delivery<?)",
+    ),
+    ("remove old attempts", retention.drop_attempts, "attempts USING PRIMARY KEY (delivery>? AND delivery<?)"),
+    (
+        "remove old deliveries",
+        retention.drop_deliveries,
+        "deliveries USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+    ),
+    ("a hand-over of nothing", retention.orphan, "deliveries USING INTEGER PRIMARY KEY (rowid=?)"),
     ("find a session", sessions.find, "sessions USING PRIMARY KEY (token_hash=?)"),
     ("whom a message answers", receipts.last_sent_to, "deliveries USING COVERING INDEX ix_deliveries_dial (dial=?)"),
 ]

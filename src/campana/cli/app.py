@@ -19,7 +19,7 @@ from campana.config import ConfigError
 from campana.domain.errors import MethodError
 from campana.engine.guard import InstanceLost
 from campana.services.accounts import AccountError
-from campana.storage.store import StoreUnavailable
+from campana.storage.store import StoreUnavailable, UpgradeRefused
 from campana.telemetry import scrub
 
 app = typer.Typer(
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _sentence(error: Exception) -> str:
     if isinstance(error, ConfigError) and len(error.problems) > 1:
         return "\n  ".join(["the configuration has these problems:", *error.problems])
-    if isinstance(error, StoreUnavailable):
+    if isinstance(error, StoreUnavailable) and not isinstance(error, UpgradeRefused):
         return f"the database cannot be used right now: {scrub(str(error))}"
     if isinstance(error, MethodError):
         return error.sentence

@@ -216,6 +216,21 @@ class LimitSettings(Section):
     )
 
 
+Days = Annotated[int, Field(ge=0, le=36_500)]
+
+
+class RetentionSettings(Section):
+    """`[retention]`: for how many days what is over is kept; 0 is for ever."""
+
+    deleted_days: Days = Field(
+        default=90, description="A deleted campaign with its contacts and all their attempts, from its deletion on."
+    )
+    ended_days: Days = Field(
+        default=0, description="A campaign from the end of its last window on; then it is deleted, as by its user."
+    )
+    incoming_days: Days = Field(default=365, description="Messages that people sent.")
+
+
 class ProgressSettings(Section):
     """`[progress]`: addresses to which campaigns report (ProgressWSEndpoint)."""
 
@@ -265,6 +280,7 @@ class Settings(Section):
     delivery: DeliverySettings = DeliverySettings()
     sessions: SessionSettings = SessionSettings()
     limits: LimitSettings = LimitSettings()
+    retention: RetentionSettings = RetentionSettings()
     progress: ProgressSettings = ProgressSettings()
     bounces: BounceSettings = BounceSettings()
     speech: SpeechSection = SpeechSection()

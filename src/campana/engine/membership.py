@@ -13,7 +13,7 @@ import structlog
 
 from campana.domain.moment import SECOND, Clock
 from campana.storage.cluster import Cluster, Member
-from campana.storage.store import StoreUnavailable
+from campana.storage.store import StoreUnavailable, UpgradeRefused
 from campana.telemetry import Metrics
 
 log = structlog.get_logger(__name__)
@@ -66,9 +66,17 @@ class Membership:
         return max(1, sum(one.routes.get(route) == UP for one in self.members))
 
     async def beat(self, routes: Mapping[str, str]) -> None:
-        """Say once that it lives, and how its routes are. Raises StoreUnavailable."""
+        """Say once that it lives, and how its routes are. Raises StoreUnavailable; and UpgradeRefused where its program
+        does not fit the tables any more, so that it lapses and sends nothing."""
         said_at = self._clock()
         self.members = await self._cluster.beat(replace(self._me, routes=routes), self._lasts)
+        # In this order: who is about to take away what older programs need sees it, or is seen here.
+        oldest = await self._cluster.oldest_code()
+        if oldest > self._me.code:
+            raise UpgradeRefused(
+                f"the database was upgraded for a newer version: it needs a program that knows revision {oldest}, and "
+                f"this one knows none after {self._me.code}"
+            )
         self._said_at = said_at
         roles = [one.role for one in self.members]
         for role in ROLES:

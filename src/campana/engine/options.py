@@ -9,10 +9,24 @@ from dataclasses import dataclass
 
 from campana.domain.campaign import UncertainPolicy
 from campana.domain.delivery import Medium
-from campana.domain.moment import MINUTE, Clock
+from campana.domain.moment import DAY, HOUR, MINUTE, Clock
 from campana.domain.retry import RetryRule
 from campana.storage.store import CampaignRow
 from campana.telemetry import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionOptions:
+    """How long what is over is kept, in milliseconds; 0 keeps it for ever."""
+
+    deleted_ms: int = 90 * DAY
+    """A deleted campaign's records, from its deletion on."""
+    ended_ms: int = 0
+    """A campaign from its end on; then it is deleted."""
+    incoming_ms: int = 365 * DAY
+    """Messages that people sent."""
+    round_ms: int = HOUR
+    """How often is looked for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +50,7 @@ class EngineOptions:
     """How often everything is looked through, in case a hint was lost."""
     watch_ms: int = 1_000
     """How often the campaigns that are being sent are looked at, in case a hint was lost."""
+    retention: RetentionOptions = RetentionOptions()
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,11 +26,13 @@ from campana.engine.membership import Membership
 from campana.engine.options import EngineOptions, Tools, retry_rule
 from campana.engine.planning import Planner
 from campana.engine.receipts import Asker, Mailroom
+from campana.engine.retention import Remover
 from campana.engine.sending import Notices, Sender
 from campana.engine.shares import Shares
 from campana.engine.sweeping import Sweeper
 from campana.engine.ways import FarRoute, Ways
 from campana.storage.cluster import Cluster
+from campana.storage.retention import Retention
 from campana.storage.river import LateNews, Lease, Moved, River
 from campana.storage.store import CampaignRow, Campaigns
 from campana.storage.tables import NEVER
@@ -39,6 +41,9 @@ log = structlog.get_logger(__name__)
 
 OVERDUE_DUTY_MS = MINUTE
 """How long one process asks about a route's overdue messages before others may."""
+
+REMOVAL_DUTY_MS = MINUTE
+"""How long after its last word the process that removes old data has that to itself."""
 
 RESTART_SECONDS = 1.0
 """How long a bend rests after a defect, before it goes on."""
@@ -58,6 +63,9 @@ class EngineStore(Protocol):
 
     @property
     def receipts(self) -> LateNews: ...
+
+    @property
+    def retention(self) -> Retention: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +111,8 @@ class Engine:
         def duty_of(route: str) -> Duty:
             return Duty(cluster, f"overdue:{route}", options.owner, clock, OVERDUE_DUTY_MS)
 
+        removal = Duty(cluster, "retention", options.owner, clock, REMOVAL_DUTY_MS)
+        self._remover = Remover(store.retention, bus, options.retention, duty=removal, clock=clock)
         self._asker = Asker(store.river, store.receipts, self._ways, self.mailroom, duty_of=duty_of, clock=clock)
         self._notices = Notices(
             self._claimer.used, self._claimer.stranded, self._claimer.goes_elsewhere, self._given_back, self._due
@@ -130,6 +140,7 @@ class Engine:
         self._spawn("deletions", self._sweeper.cancel_deleted)
         self._spawn("early-receipts", self.mailroom.settle_for_ever)
         self._spawn("overdue-receipts", lambda: self._asker.ask_for_ever(self._rule))
+        self._spawn("retention", self._remover.remove_for_ever)
         self._spawn("watching", self._watch)
 
     async def stop(self, budget: float) -> None:

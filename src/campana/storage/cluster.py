@@ -45,6 +45,9 @@ class Cluster(Protocol):
     async def beat(self, member: Member, lasts_ms: int) -> list[Member]:
         """Say that a process lives for another while; all that live now, itself included, by their owners' names."""
 
+    async def oldest_code(self) -> str:
+        """The oldest revision whose program still works on the tables."""
+
     async def dead(self) -> list[str]:
         """Owners that have not said for too long that they live, and have not been buried."""
 

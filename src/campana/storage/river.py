@@ -142,7 +142,8 @@ class Handover:
 
 @dataclass(frozen=True, slots=True)
 class KeptMessage:
-    """A message that a person sent to us, with the delivery that last went to that person on that medium."""
+    """A message that a person sent to us, with the delivery that last went to that person on that medium (which may
+    have been removed since; its id is never another's)."""
 
     id: int
     at: int

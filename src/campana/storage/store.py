@@ -23,6 +23,10 @@ class StoreUnavailable(Exception):
     """The database cannot be used right now; it is safe to try again."""
 
 
+class UpgradeRefused(StoreUnavailable):
+    """A program, this one or one that is at work, does not fit what the tables are or were to become."""
+
+
 class Conflict(Exception):
     """What was to be added exists already."""
 
@@ -184,7 +188,7 @@ class Campaigns(Protocol):
     async def find(self, account: int, guid: str) -> CampaignRow | None: ...
 
     async def find_number(self, number: int) -> CampaignRow | None:
-        """Also a deleted one."""
+        """Also a deleted one, until it is removed."""
 
     async def list(self, account: int) -> list[CampaignRow]:
         """All that are not deleted, oldest first."""

@@ -80,7 +80,7 @@ async def built(settings: Settings, role: Role, pins: Pins, speech: Speech) -> A
         listening = _listen(settings, role)
         if listening is not None:
             closing.callback(listening.close)
-        store = await open_store(settings, metrics)
+        store = await open_store(settings, metrics, alone=True)
         closing.push_async_callback(store.close)
         company = await _company(settings, role, store, owner, metrics)
         bus = await _bus(settings, closing)

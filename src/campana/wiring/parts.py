@@ -17,8 +17,8 @@ from campana.channels.settings import RouteSettings
 from campana.channels.voice.speech.speech import Speech
 from campana.config import Settings
 from campana.domain.delivery import Medium
-from campana.domain.moment import MINUTE, SECOND, Clock
-from campana.engine.options import EngineOptions
+from campana.domain.moment import DAY, MINUTE, SECOND, Clock
+from campana.engine.options import EngineOptions, RetentionOptions
 from campana.engine.ways import FarRoute
 from campana.services.campaigns import CampaignOptions
 from campana.services.contacts import ContactOptions
@@ -103,7 +103,7 @@ def service_options(settings: Settings) -> ServiceOptions:
 
 def engine_options(settings: Settings, owner: str, *, hears: bool) -> EngineOptions:
     """What the settings say of the engine; `hears` is whether hints of other processes come, where there are any."""
-    delivery = settings.delivery
+    delivery, retention = settings.delivery, settings.retention
     rescan = {} if hears else {"rescan_ms": DEAF_RESCAN_MS}
     return EngineOptions(
         owner=owner,
@@ -111,6 +111,11 @@ def engine_options(settings: Settings, owner: str, *, hears: bool) -> EngineOpti
         lease_ms=int(delivery.lease_seconds * SECOND),
         chunk_size=delivery.chunk_size,
         flush_size=delivery.flush_size,
+        retention=RetentionOptions(
+            deleted_ms=retention.deleted_days * DAY,
+            ended_ms=retention.ended_days * DAY,
+            incoming_ms=retention.incoming_days * DAY,
+        ),
         **rescan,
     )
 

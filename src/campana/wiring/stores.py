@@ -17,6 +17,7 @@ from campana.domain.instance import Self
 from campana.services.house import Services, build_services
 from campana.services.instance import InstanceOptions, InstanceService
 from campana.storage.beside import MemoryFile, machine_name
+from campana.storage.migrate import Upgraded
 from campana.storage.migrate import upgrade as upgrade_database
 from campana.storage.postgres import PostgresStore
 from campana.storage.postgres.database import Pooling
@@ -28,8 +29,10 @@ from campana.wiring.parts import now_ms, service_options
 Store = SqliteStore | PostgresStore
 
 
-async def open_store(settings: Settings, metrics: Metrics | None = None) -> Store:
-    """Create or upgrade the configured database and open it. Raises StoreUnavailable."""
+async def open_store(settings: Settings, metrics: Metrics | None = None, *, alone: bool = False) -> Store:
+    """Create or upgrade the configured database and open it; `alone` is said by the server of an embedded one, beside
+    which no earlier version can be at work. Raises StoreUnavailable.
+    """
     on_commit = None if metrics is None else lambda seconds: metrics.store_commit_seconds.observe(seconds=seconds)
     database = settings.database
     if database.is_postgresql:
@@ -37,24 +40,36 @@ async def open_store(settings: Settings, metrics: Metrics | None = None) -> Stor
         return await PostgresStore.open(database.url, on_commit, Pooling(database.connections, database.pooler))
     path = settings.database_path
     _make_place(path)
-    return await SqliteStore.open(path, on_commit)
+    return await SqliteStore.open(path, on_commit, alone=alone)
 
 
-def upgrade(settings: Settings) -> str:
-    """Create or upgrade the database; tell in a sentence what was done. Raises StoreUnavailable."""
-    if settings.database.is_postgresql:
-        assert settings.database.url is not None
-        name, url = "the database", settings.database.url
+def upgrade(settings: Settings, finish: bool = False) -> str:
+    """Create or upgrade the database; tell in a few words what was done and what waits.
+
+    To `finish` is to take the steps that no program of an earlier version survives. Raises StoreUnavailable, and
+    UpgradeRefused where such a program is at work.
+    """
+    with only_server(settings) if finish else contextlib.nullcontext():
+        if settings.database.is_postgresql:
+            assert settings.database.url is not None
+            name, url = "the database", settings.database.url
+        else:
+            path = settings.database_path
+            _make_place(path)
+            name, url = f"the database {path}", f"sqlite:///{path}"
+        return _told(name, upgrade_database(url, finish=finish))
+
+
+def _told(name: str, done: Upgraded) -> str:
+    if done.before == done.after:
+        sentence = f"T{name[1:]} is at revision {done.after} already."
+    elif done.before is None:
+        sentence = f"Created {name} at revision {done.after}."
     else:
-        path = settings.database_path
-        _make_place(path)
-        name, url = f"the database {path}", f"sqlite:///{path}"
-    before, after = upgrade_database(url)
-    if before == after:
-        return f"T{name[1:]} is at revision {after} already."
-    if before is None:
-        return f"Created {name} at revision {after}."
-    return f"Upgraded {name} from revision {before} to {after}."
+        sentence = f"Upgraded {name} from revision {done.before} to {done.after}."
+    if done.waiting:
+        sentence += f" What earlier versions would not survive waits for --finish: {', '.join(done.waiting)}."
+    return sentence
 
 
 @contextlib.asynccontextmanager

@@ -10,6 +10,8 @@ revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = None
 depends_on = None
+# "before" where it only adds; else "after", and oldest_code = the oldest revision whose program works on what it leaves.
+phase = "before"
 
 
 def upgrade() -> None:

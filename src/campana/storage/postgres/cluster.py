@@ -31,6 +31,7 @@ WITH told AS (
 SELECT owner, role, host, code, started_at, routes FROM members WHERE until > {_NOW} AND owner <> $1
 UNION ALL SELECT * FROM told ORDER BY owner
 """
+_OLDEST_CODE = "SELECT oldest_code FROM instance"
 _DEAD = f"SELECT owner FROM members WHERE until <= {_NOW} ORDER BY owner"
 _HOLD = f"""
 INSERT INTO duties (name, owner, until) VALUES ($1, $2, {_NOW} + $3)
@@ -65,6 +66,10 @@ class PostgresCluster:
             lambda connection: connection.fetch(_BEAT, *values, lasts_ms), first=_UNHURRIED
         )
         return [_member(row) for row in rows]
+
+    async def oldest_code(self) -> str:
+        """The oldest revision whose program still works on the tables."""
+        return str(await self._database.read(lambda connection: connection.fetchval(_OLDEST_CODE)))
 
     async def dead(self) -> list[str]:
         """Owners that have not said for too long that they live."""

@@ -218,6 +218,7 @@ class PostgresReceipts:
         for delivery in {match.delivery for match in matches.values()}:
             lane = delivery >> CONTACT_BITS
             if lane not in of_lane:
+                # It is there: its deliveries are removed before it, and we hold one.
                 campaign = campaigns[campaign_of(delivery)]
                 of_lane[lane] = rules(campaign, medium_of(delivery)), campaign.deleted_at is not None
         return lambda delivery: of_lane[delivery >> CONTACT_BITS]

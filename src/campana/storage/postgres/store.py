@@ -17,6 +17,7 @@ from campana.storage.postgres.contacts import PostgresContacts
 from campana.storage.postgres.database import Database, Pooling
 from campana.storage.postgres.instance import PostgresInstances
 from campana.storage.postgres.receipts import PostgresReceipts
+from campana.storage.postgres.retention import PostgresRetention
 from campana.storage.postgres.river import PostgresRiver
 from campana.storage.postgres.sessions import PostgresSessions
 
@@ -36,6 +37,7 @@ class PostgresStore:
         self.river = PostgresRiver(database)
         self.receipts = PostgresReceipts(database)
         self.instances = PostgresInstances(database)
+        self.retention = PostgresRetention(database)
         self.cluster = PostgresCluster(database)
 
     @classmethod

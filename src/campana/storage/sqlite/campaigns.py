@@ -130,5 +130,5 @@ class SqliteCampaigns:
 
     def _must_find(self, number: int) -> CampaignRow:
         row = self._database.look(lambda connection: find_number(connection, self._reader, number))
-        assert row is not None  # rows of campaigns are never removed
+        assert row is not None  # one is removed long after its deletion, which is still to come
         return row

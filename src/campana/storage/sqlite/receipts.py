@@ -202,7 +202,7 @@ class SqliteReceipts:
             known = of_lane.get(lane)
             if known is None:
                 campaign = find_number(connection, self._campaigns, campaign_of(delivery))
-                assert campaign is not None  # rows of campaigns are never removed
+                assert campaign is not None  # its deliveries are removed before it
                 known = rules(campaign, medium_of(delivery)), campaign.deleted_at is not None
                 of_lane[lane] = known
             return known

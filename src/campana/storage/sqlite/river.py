@@ -273,7 +273,7 @@ class SqliteRiver:
         moved: list[Moved] = []
         for chunk, number, medium, first, last, ids, mark, opens_at in lapsed:
             campaign = find_number(connection, self._campaigns, number)
-            assert campaign is not None  # rows of campaigns are never removed
+            assert campaign is not None  # none is removed while something of it is leased
             span = _Span(first, last, ids)
             deleted = campaign.deleted_at is not None
             rule = rules(campaign, Medium(medium))

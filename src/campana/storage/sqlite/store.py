@@ -16,6 +16,7 @@ from campana.storage.sqlite.contacts import SqliteContacts
 from campana.storage.sqlite.database import Database
 from campana.storage.sqlite.instance import SqliteInstances
 from campana.storage.sqlite.receipts import SqliteReceipts
+from campana.storage.sqlite.retention import SqliteRetention
 from campana.storage.sqlite.river import SqliteRiver
 from campana.storage.sqlite.sessions import SqliteSessions
 
@@ -33,13 +34,17 @@ class SqliteStore:
         self.river = SqliteRiver(database)
         self.receipts = SqliteReceipts(database)
         self.instances = SqliteInstances(database, path)
+        self.retention = SqliteRetention(database)
 
     @classmethod
-    async def open(cls, path: Path, on_commit: Callable[[float], None] | None = None) -> SqliteStore:
+    async def open(
+        cls, path: Path, on_commit: Callable[[float], None] | None = None, *, alone: bool = True
+    ) -> SqliteStore:
         """Create or upgrade the file and open it. `on_commit` is told the seconds that each commit took, in the
-        writer's thread. Raises StoreUnavailable."""
+        writer's thread. Where it is not `alone`, a server of an earlier version may be at work on the file: what that
+        would not survive waits. Raises StoreUnavailable."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        upgrade(f"sqlite:///{path}")
+        upgrade(f"sqlite:///{path}", finish=alone)
         return cls(Database(path, on_commit), path)
 
     async def close(self) -> None:

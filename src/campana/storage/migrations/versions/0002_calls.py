@@ -1,6 +1,6 @@
 """Calls
 
-Revision 0002, after 0001. It only adds: an earlier version goes on working beside it.
+Revision 0002, after 0001.
 """
 
 import sqlalchemy as sa
@@ -10,6 +10,7 @@ revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
+phase = "before"
 
 
 def upgrade() -> None:

@@ -1,6 +1,6 @@
 """Many processes
 
-Revision 0003, after 0002. It only adds: an earlier version goes on working beside it.
+Revision 0003, after 0002.
 """
 
 from uuid import uuid4
@@ -12,6 +12,7 @@ revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
+phase = "before"
 
 
 def upgrade() -> None:
