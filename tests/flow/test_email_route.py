@@ -7,7 +7,7 @@ import base64
 import contextlib
 import threading
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import dkim
@@ -24,6 +24,7 @@ from campana.domain.delivery import Medium
 from campana.domain.outcome import Receipt, ReceiptState
 from campana.sandbox.mail import MailSimulator
 from campana.sandbox.mail_boxes import ReceivedMail
+from campana.sandbox.mail_link import MailLink
 from campana.sandbox.mail_notices import Office
 
 CONTENT = Content(Medium.EMAIL, "The Shop <shop@example.com>", "<p>Hello, <b>you</b></p>", "Hello", "c-1")
@@ -58,8 +59,11 @@ def settings(port: int, **options: object) -> EmailRouteSettings:
 
 
 @contextlib.asynccontextmanager
-async def running(port: int, mailroom: Mailroom | None = None, **options: object) -> AsyncIterator[EmailRoute]:
+async def running(
+    port: int, mailroom: Mailroom | None = None, allowed: int = 100, **options: object
+) -> AsyncIterator[EmailRoute]:
     route = EmailRoute(settings(port, **options), now)
+    route.allow(allowed)
     await route.start(mailroom or Mailroom())
     try:
         yield route
@@ -221,6 +225,16 @@ async def test_a_route_that_stops_as_it_is_given_messages_to_sign_tells_what_bec
         assert len(results) == 50
 
 
+async def test_what_may_not_leave_is_not_signed_first(tmp_path: Path) -> None:
+    signing, _ = dkim_settings(tmp_path, 1024)
+    async with MailSimulator() as server, running(server.port, allowed=0, **signing) as route:
+        parcel = route.composer(CONTENT)(1, 1, "ann@x.test", None)
+        with pytest.raises(StopIteration) as at_once:
+            route.send([parcel], lambda: True).send(None)
+        assert [describe(result) for result in at_once.value.value] == ["Unreachable EMAIL_UNREACHABLE"]
+        assert server.connections == 0
+
+
 @pytest.mark.parametrize(("bits", "warned"), [(1024, True), (2048, False)])
 async def test_a_weak_key_is_told(tmp_path: Path, bits: int, warned: bool) -> None:
     signing, _ = dkim_settings(tmp_path, bits)
@@ -302,6 +316,62 @@ async def test_the_route_follows_its_server_down_and_up() -> None:
                 assert await deliver(route, "ann@x.test") == ["Accepted"]
                 await again.expect("ann@x.test")
                 assert again.accepted == 1
+
+
+class WatchedServer(MailSimulator):
+    """One that tests can wait at until clients have gone or messages have come."""
+
+    def __init__(self) -> None:
+        self._changed = asyncio.Event()
+        super().__init__(latency=0.001, on_message=lambda _: self._changed.set())
+
+    def went(self, link: MailLink) -> None:
+        super().went(link)
+        self._changed.set()
+
+    async def until(self, met: Callable[[], bool]) -> None:
+        async with asyncio.timeout(5):
+            while not met():
+                self._changed.clear()
+                await self._changed.wait()
+
+
+@pytest.mark.parametrize("pipelining", [True, False])
+async def test_processes_hand_connections_over_while_messages_are_in_flight(pipelining: bool) -> None:
+    """Together they never have more than there are, and nothing is lost, doubled or uncertain."""
+    taken: set[str] = set()
+
+    async def send_all(route: EmailRoute, mailroom: Mailroom, people: list[str]) -> None:
+        while people:
+            results = dict(zip(people, await deliver(route, *people), strict=True))
+            assert set(results.values()) <= {"Accepted", "Unreachable EMAIL_UNREACHABLE"}
+            taken.update(person for person in people if results[person] == "Accepted")
+            people = [person for person in people if person not in taken]
+            while people and route.state.health is not Health.UP:
+                async with asyncio.timeout(5):
+                    await mailroom.changed.get()
+
+    options = {"connections": 4, "pipelining": pipelining, "messages_per_connection": 50}
+    ears = [Mailroom(), Mailroom()]
+    async with (
+        WatchedServer() as server,
+        running(server.port, ears[0], **options) as first,
+        running(server.port, ears[1], allowed=0, **options) as second,
+    ):
+        everybody = [[f"p{route}-{number}@x.test" for number in range(300)] for route in range(2)]
+        sending = [asyncio.create_task(send_all(*each)) for each in zip([first, second], ears, everybody, strict=True)]
+        for share in (3, 1, 0, 2, 4, 3, 0, 2):
+            for route, most in ((first, share), (second, 4 - share)):
+                route.allow(min(route.connections, most))
+            await server.until(lambda share=share: first.connections <= share and second.connections <= 4 - share)
+            first.allow(share)
+            second.allow(4 - share)
+            before = server.accepted
+            await server.until(lambda before=before: server.accepted > before + 20)
+            assert not any(one.done() for one in sending)
+        await asyncio.gather(*sending)
+    assert server.counts == dict.fromkeys(everybody[0] + everybody[1], 1)
+    assert server.most_links == 4
 
 
 @contextlib.asynccontextmanager

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from campana.channels.contract import Accepted, Content, IncomingMessage
-from campana.channels.errors import RefusedForGood, RefusedForNow, Throttled, Uncertain
+from campana.channels.errors import RefusedForGood, RefusedForNow, Throttled, Uncertain, Unreachable
 from campana.channels.sms import SmsRoute, SmsRouteSettings
 from campana.domain.delivery import Medium
 from campana.domain.outcome import DeliveryCode, Receipt, ReceiptState
@@ -230,7 +230,7 @@ async def test_a_text_reaches_the_phone_as_it_was(text, more, parts):
 
 @pytest.mark.parametrize("more", [{}, {"bind": "pair"}, {"binds": 3}, {"window": 1}], ids=str)
 async def test_a_campaign_balances_however_the_route_is_bound(more):
-    destinations = [f"+1416556{n:04d}" for n in range(300)]
+    destinations = [f"+1416556{n:04d}" for n in range(900)]
     async with sandbox({"receipt_delay": 0.0}, **more) as (smsc, engine):
         results = await engine.send(*destinations)
         await engine.states(300)
@@ -294,6 +294,76 @@ async def test_a_rate_of_the_smscs_is_told_as_throttling():
         kinds = [type(result) for result in results]
         assert set(kinds) == {Accepted, Throttled}
         assert kinds.count(Accepted) == smsc.accepted
+
+
+# --- several processes -------------------------------------------------------------------------------------------
+
+
+class WatchedSmsc(SmscSimulator):
+    """One that tests can wait at until clients have gone or messages have come."""
+
+    def __init__(self) -> None:
+        self._changed = asyncio.Event()
+        super().__init__(receipt_delay=0.0, latency=0.002, on_message=lambda _: self._changed.set())
+
+    def went(self, link) -> None:
+        super().went(link)
+        self._changed.set()
+
+    async def until(self, met) -> None:
+        async with asyncio.timeout(SOON):
+            while not met():
+                self._changed.clear()
+                await self._changed.wait()
+
+
+def allow(engines: list[Engine], shares: Sequence[int]) -> None:
+    for engine, share in zip(engines, shares, strict=True):
+        engine.route.allow(share)
+
+
+@pytest.mark.parametrize(("bind", "per_bind"), [("transceiver", 1), ("pair", 2)])
+async def test_processes_hand_connections_over_while_messages_are_in_flight(bind, per_bind):
+    """Together they never have more than there are, and nothing is lost, doubled or uncertain."""
+    async with WatchedSmsc() as smsc:
+        engines = [Engine(smsc, binds=3, bind=bind, window=5) for _ in range(2)]
+        engines[1].route.allow(0)
+        sent: dict[str, list] = {}
+
+        async def send_all(engine: Engine, numbers: list[str]) -> None:
+            while numbers:
+                results = dict(zip(numbers, await engine.send(*numbers), strict=True))
+                for number, result in results.items():
+                    sent.setdefault(number, []).append(result)
+                numbers = [number for number in numbers if isinstance(results[number], Unreachable)]
+                if numbers:
+                    await ear.until(lambda: engine.route.state.health.value == "up")
+
+        ear = engines[0]
+        for engine in engines:
+            await engine.route.start(ear)
+        people = [[f"+1416559{first}{n:03d}" for n in range(900)] for first in range(2)]
+        sending = [asyncio.ensure_future(send_all(*pair)) for pair in zip(engines, people, strict=True)]
+        await smsc.until(lambda: smsc.accepted)
+        for shares in [(2, 1), (1, 2), (0, 3), (2, 1), (3, 0), (0, 3), (1, 2)]:
+            # First what is too much goes, then others may come instead.
+            fewer = [min(engine.route.connections, share) for engine, share in zip(engines, shares, strict=True)]
+            allow(engines, fewer)
+            await smsc.until(lambda fewer=fewer: len(smsc.links) == per_bind * sum(fewer))
+            allow(engines, shares)
+            before = smsc.accepted
+            await smsc.until(lambda before=before: smsc.accepted > before + 40)
+            assert not any(one.done() for one in sending)
+        async with asyncio.timeout(SOON):
+            await asyncio.gather(*sending)
+        assert {type(results[-1]) for results in sent.values()} == {Accepted}
+        assert {type(result) for results in sent.values() for result in results} <= {Accepted, Unreachable}
+        assert smsc.counts == dict.fromkeys(people[0] + people[1], 1)
+        assert smsc.most_links == 3 * per_bind
+        ids = {result.carrier_ids for results in sent.values() for result in results if isinstance(result, Accepted)}
+        await ear.until(lambda: {one.carrier_ids for one in ear.news} == ids)
+        for engine in engines:
+            await engine.route.stop(1.0)
 
 
 # --- people who write --------------------------------------------------------------------------------------------

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import time
 
 import pytest
 import trustme
-from voice_route_kit import CALLER, LISTENER, SOON, Engine, Saying, magic, network, routed
+from voice_route_kit import CALLER, LISTENER, PROCESS, SOON, Engine, Saying, magic, network, routed
 
 from campana.channels.contract import Accepted, Health
 from campana.channels.errors import RefusedForGood, Throttled, Uncertain, Unreachable, Withdrawn
@@ -301,13 +302,24 @@ async def test_a_stop_lets_calls_end_by_themselves_as_long_as_its_budget_allows(
         assert [(one.carrier_ids, one.code) for one in engine.news] == [((call_id,), C.OK)]
 
 
+async def test_nobody_counts_the_connections_of_a_trunk(tmp_path) -> None:
+    engine = Engine("sip:127.0.0.1:5060", Saying(tmp_path))
+    before = engine.route.state.health, engine.route.state.reason
+    engine.route.allow(0)
+    assert (engine.route.state.health, engine.route.state.reason) == before
+    assert (engine.route.connections, engine.route.settings.most_connections) == (0, 0)
+
+
 async def test_a_call_that_is_up_is_still_at_it_and_nobody_knows_of_others(tmp_path) -> None:
-    async with network(tmp_path, ms=1_000) as (_, engine):
+    async with network(tmp_path, ms=1_000) as (trunk, engine):
         (call_id,) = await engine.accepted(LISTENER)
+        # By it, this process's calls can be told from others'.
+        assert re.fullmatch(PROCESS + "[0-9a-f]{24}", call_id)
         asked = await engine.route.query(call_id, CALLER, LISTENER)
         assert asked is not None
         assert asked.state is ReceiptState.INTERIM
         await engine.receipt(call_id)
+        assert (await trunk.expect(LISTENER)).call_id == call_id
         assert await engine.route.query(call_id, CALLER, LISTENER) is None
         assert await engine.route.query("other", CALLER, LISTENER) is None
 

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from campana.channels.email.settings import EmailRouteSettings
+from campana.channels.settings import RouteSettings
 
 
 def settings(**values: object) -> EmailRouteSettings:
@@ -28,6 +29,11 @@ URLS: list[tuple[str, tuple[str, int, str | None, str, bool]]] = [
 def test_url(url: str, parts: tuple[str, int, str | None, str, bool]) -> None:
     route = settings(url=url)
     assert (route.host, route.port, route.user, route.password, route.implicit_tls) == parts
+
+
+def test_what_all_processes_together_may_have() -> None:
+    assert (settings().most_connections, settings(connections=3).most_connections) == (10, 3)
+    assert RouteSettings(name="r", channel="x", url="x://y").most_connections == 0
 
 
 TLS: list[tuple[dict[str, object], str, bool]] = [

@@ -59,6 +59,24 @@ def sms(name: str = "sms", health: Health = Health.UP) -> StandingRoute:
     return StandingRoute(name, SMS, health)
 
 
+class QuietRoute(StandingRoute):
+    """It has none of the connections that it may have: it has nothing to send, or waits before it tries again."""
+
+    allowed = 0
+
+    def allow(self, connections: int) -> None:
+        self.allowed = connections
+
+
+async def quiet_processes(binds: int) -> tuple[Huddle, HandClock, list[Process], list[QuietRoute]]:
+    clock, routes = HandClock(), [QuietRoute("sms") for _ in range(2)]
+    huddle = Huddle(clock)
+    both = [Process(huddle, clock, name, (route, {"binds": binds})) for name, route in zip("ab", routes, strict=True)]
+    for one in (*both, both[0]):
+        await one.beat()
+    return huddle, clock, both, routes
+
+
 async def processes(count: int, **settings: Any) -> tuple[Huddle, HandClock, list[Process]]:
     """Processes that all have one SMS route and have said so."""
     clock = HandClock()
@@ -189,6 +207,29 @@ async def test_who_does_not_come_through_leaves_its_connections_to_others_for_a_
     assert await settle([one, other]) == [0, 1]
     clock.now += PATIENCE_MS + 1
     assert await settle([one, other]) == [0, 1]
+
+
+async def test_who_only_now_and_then_has_a_connection_does_not_come_through_either() -> None:
+    _, clock, (one, other), routes = await quiet_processes(binds=1)
+    await settle([one, other])
+    routes[0].state.health = Health.DOWN
+    await settle([one, other])
+    assert [route.allowed for route in routes] == [1, 0]
+    clock.now += PATIENCE_MS
+    await settle([one, other])
+    assert [route.allowed for route in routes] == [0, 1]
+
+
+async def test_what_may_be_opened_at_any_moment_goes_to_nobody_else_before_it_is_given_up() -> None:
+    huddle, _, (one, other), routes = await quiet_processes(binds=4)
+    await one.shares.settle()
+    await other.shares.settle()
+    await one.shares.settle()
+    assert huddle.states["sms"].connections["a"].held == 4, "it had four until the answer came"
+    await other.shares.settle()
+    assert [route.allowed for route in routes] == [2, 0]
+    await settle([one, other])
+    assert [route.allowed for route in routes] == [2, 2]
 
 
 async def test_alone_it_keeps_trying() -> None:

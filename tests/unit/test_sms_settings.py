@@ -64,6 +64,7 @@ def test_the_defaults_are_what_carriers_usually_allow():
     assert (settings.window, settings.binds, settings.bind, settings.long_text) == (50, 1, "transceiver", "udh8")
     assert (settings.receipts, settings.receipt_ids, settings.receipt_timeout) == (True, "text", 86_400)
     assert settings.tls_context() is None
+    assert settings.most_connections == 1
 
 
 TOGETHER = [

@@ -75,6 +75,7 @@ class Connection:
             pass
         finally:
             self.writer.close()
+            self.judge.left()
 
     def send(self, command: str, **fields: Any) -> int:
         """Send a request of the SMSC's own; its sequence number."""
@@ -93,6 +94,8 @@ class Judge:
         self.handlers = handlers
         self.seen: list[tuple[Connection, Any]] = []
         self.connections: list[Connection] = []
+        self.open = 0
+        self.most_open = 0
         self.port = 0
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -113,9 +116,15 @@ class Judge:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = Connection(self, reader, writer)
         self.connections.append(connection)
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
         task = asyncio.ensure_future(connection.serve())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def left(self) -> None:
+        self.open -= 1
+        self._changed.set()
 
     def note(self, connection: Connection, pdu: Any) -> None:
         self.seen.append((connection, pdu))

@@ -43,7 +43,12 @@ class Wait:
     event: asyncio.Event
 
 
-Script = Sequence[Say | Hear | HangUp | Wait]
+@dataclass(frozen=True)
+class Reached:
+    event: asyncio.Event
+
+
+Script = Sequence[Say | Hear | HangUp | Wait | Reached]
 
 OPEN_PIPELINED: Script = (Say(GREETING), Hear(EHLO), Say(PIPELINING))
 OPEN_PLAIN: Script = (Say(GREETING), Hear(EHLO), Say(PLAIN))
@@ -105,6 +110,8 @@ class Scripted:
                         await self._hear(reader, data, f"connection {number}, step {place}")
                     case Wait(event):
                         await event.wait()
+                    case Reached(event):
+                        event.set()
                     case HangUp():
                         writer.transport.abort()
                         return

@@ -249,6 +249,38 @@ async def test_only_so_many_connections_at_once() -> None:
             each.close()
 
 
+async def test_listeners_that_all_ask_for_it_share_a_port_and_the_kernel_spreads_the_mail_servers() -> None:
+    listeners = [BounceListener(("127.0.0.1", 0), "lmtp", [], Ears(), lambda: NOW)]
+    await listeners[0].start(reuse_port=True)
+    port = listeners[0].port
+    listeners.append(BounceListener(("127.0.0.1", port), "lmtp", [], Ears(), lambda: NOW))
+    await listeners[1].start(reuse_port=True)
+    with pytest.raises(OSError, match="in use"):
+        await BounceListener(("127.0.0.1", port), "lmtp", [], Ears(), lambda: NOW).start()
+    clients = [await asyncio.open_connection("127.0.0.1", port) for _ in range(40)]
+    for reader, _ in clients:
+        assert (await reader.readline()).startswith(b"220 ")
+    await listeners[0].stop()
+    answered = 0
+    for reader, writer in clients:
+        with contextlib.suppress(ConnectionError):
+            writer.write(b"NOOP\r\n")
+            answered += (await reader.readline()).startswith(b"250 ")
+        writer.close()
+    await listeners[1].stop()
+    assert 0 < answered < len(clients)
+
+
+async def test_a_port_that_is_in_use_is_refused() -> None:
+    one = BounceListener(("127.0.0.1", 0), "lmtp", [], Ears(), lambda: NOW)
+    await one.start()
+    for reuse_port in (False, True):
+        other = BounceListener(("127.0.0.1", one.port), "lmtp", [], Ears(), lambda: NOW)
+        with pytest.raises(OSError, match="in use"):
+            await other.start(reuse_port=reuse_port)
+    await one.stop()
+
+
 async def test_stop_leaves_nothing_open() -> None:
     listener = BounceListener(("127.0.0.1", 0), "lmtp", [], Ears(), lambda: NOW)
     await listener.stop()

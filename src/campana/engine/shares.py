@@ -50,6 +50,8 @@ class Shares:
         self._metrics = tools.metrics
         self._clock = tools.clock
         self._alarm = Alarm(tools.clock, EVERY_MS)
+        self._allowed: dict[str, int] = {}
+        """Connections that each route may have here: more than it has, while it needs fewer or cannot connect."""
         self._trying: dict[str, _Trying] = {}
         self._lacking: set[tuple[str, str]] = set()
         for way in ways.all:
@@ -94,10 +96,16 @@ class Shares:
         most, route = way.settings.most_connections, way.route
         if self._membership.has_lapsed():
             # Others may have them by now.
-            route.allow(0)
+            self._allow(way, 0)
         wanted = 0 if self._yields(way) else most
-        wish = Wish(self._membership.owner, route.connections, wanted)
-        route.allow(await self._ask(way, "connections", allot_connections, most, wish))
+        # What it may open at any moment, also while the answer is on its way, is as good as used.
+        used = max(route.connections, self._allowed.get(way.name, 0))
+        wish = Wish(self._membership.owner, used, wanted)
+        self._allow(way, await self._ask(way, "connections", allot_connections, most, wish))
+
+    def _allow(self, way: Way, connections: int) -> None:
+        self._allowed[way.name] = connections
+        way.route.allow(connections)
 
     async def _ask(self, way: Way, kind: str, rule: Rule, most: int, wish: Wish) -> int:
         allotment = await self._cluster.share(way.name, lambda state, now: rule(state, most, wish, now))
@@ -117,7 +125,7 @@ class Shares:
         now, trying = self._clock(), self._trying.setdefault(way.name, _Trying())
         if now < trying.yields_until:
             return True
-        if way.is_up or not way.route.connections:
+        if way.is_up or not self._allowed.get(way.name):
             trying.down_since = None
         elif trying.down_since is None:
             trying.down_since = now

@@ -134,14 +134,10 @@ class MailSimulator(Simulator[MailLink]):
         """STARTTLS is offered."""
         return self._tls is not None and not self._implicit_tls
 
-    def connected(self, link: MailLink) -> None:
+    def came(self, link: MailLink) -> None:
         """A client has come."""
+        super().came(link)
         self.connections += 1
-        self.links.add(link)
-
-    def disconnected(self, link: MailLink) -> None:
-        """It has gone."""
-        self.links.discard(link)
 
     def start_tls(self, link: MailLink) -> None:
         """Upgrade a connection."""

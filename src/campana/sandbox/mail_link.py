@@ -44,13 +44,13 @@ class MailLink(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         if self.transport.get_extra_info("sslcontext") is not None and not self.encrypted:
             self.encrypted = True
-        self._server.connected(self)
+        self._server.came(self)
         self.answer("220 sandbox.invalid ESMTP")
         self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._waiting = True
-        self._server.disconnected(self)
+        self._server.went(self)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data

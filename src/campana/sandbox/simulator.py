@@ -42,6 +42,8 @@ class Simulator(ABC, Generic[LinkT]):
         """The port asked for; once started, the one that is listened on."""
         self.links: set[LinkT] = set()
         """The connections that stand."""
+        self.most_links = 0
+        """Connections that stood at a time, at most."""
         self._journal = Journal(journal) if journal else None
         self._server: asyncio.Server | None = None
 
@@ -83,6 +85,15 @@ class Simulator(ABC, Generic[LinkT]):
         """Cut every connection without a word."""
         for link in tuple(self.links):
             link.cut()
+
+    def came(self, link: LinkT) -> None:
+        """A client has come."""
+        self.links.add(link)
+        self.most_links = max(self.most_links, len(self.links))
+
+    def went(self, link: LinkT) -> None:
+        """It has gone."""
+        self.links.discard(link)
 
     def flush_journal(self) -> None:
         """Before answers are written: what they promise is in the journal."""

@@ -31,11 +31,11 @@ class SipLink(asyncio.Protocol):
         """A caller connected."""
         self._transport = cast("asyncio.Transport", transport)
         self.source = transport.get_extra_info("peername")[:2]
-        self._carrier.links.add(self)
+        self._carrier.came(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The caller's connection is gone; its calls are not, by that alone."""
-        self._carrier.links.discard(self)
+        self._carrier.went(self)
 
     def cut(self) -> None:
         """Cut the connection without a word."""

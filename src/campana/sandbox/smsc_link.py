@@ -42,11 +42,11 @@ class SmscLink(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client connected."""
         self._transport = cast("asyncio.Transport", transport)
-        self._smsc.links.add(self)
+        self._smsc.came(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone; what it did not acknowledge waits for its return."""
-        self._smsc.links.discard(self)
+        self._smsc.went(self)
         if self.account is not None:
             self.account.leave(self)
 
