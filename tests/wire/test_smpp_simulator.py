@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -289,9 +290,43 @@ async def test_the_journal_has_a_line_a_part_without_its_text(tmp_path):
     assert [line["id"] for line in lines] == ids
     assert [line["destination"] for line in lines] == [f"+{PHONE}", "+14165550124", "+14165550124"]
     assert [(line["part"], line["parts"]) for line in lines] == [(1, 1), (1, 2), (2, 2)]
+    assert all(line["since"] <= line["at"] for line in lines)
     assert "hello" not in journal.read_text()
     serving.cancel()
     await asyncio.gather(serving, return_exceptions=True)
+
+
+async def test_the_journal_counts_what_waits_for_an_answer(tmp_path):
+    """On the message's connection, on all, and how many are bound; what a lost connection waited for is forgotten."""
+    journal = tmp_path / "journal.jsonl"
+    async with SmscSimulator(journal=journal, keep=0, latency=60) as smsc:
+
+        def until_owed(count):
+            deadline = time.monotonic() + 5
+            while smsc.owed != count:
+                assert time.monotonic() < deadline
+                time.sleep(0.001)
+
+        def act():
+            with phone(smsc.port) as two:
+                with phone(smsc.port) as one:
+                    for who, owed in ((one, 1), (one, 2), (two, 3)):
+                        who.send(text=b"hello")
+                        until_owed(owed)
+                until_owed(1)
+                smsc.latency = 0
+                two.send(text=b"hello")
+                two.until(lambda: two.answers)
+                assert smsc.owed == 1
+
+        await asyncio.to_thread(act)
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    assert [(line["unanswered"], line["unanswered_in_all"], line["connections"]) for line in lines] == [
+        (1, 1, 2),
+        (2, 2, 2),
+        (1, 3, 2),
+        (2, 2, 1),
+    ]
 
 
 async def test_only_the_latest_messages_are_kept():

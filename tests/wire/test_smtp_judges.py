@@ -178,7 +178,15 @@ async def test_the_simulator_as_smtplib_sees_it(tmp_path: Path) -> None:
         assert server.counts == {"ann@x.test": 1, "bob@x.test": 1}
     lines = [json.loads(line) for line in journal.read_text().splitlines()]
     assert lines == [
-        {"at": 5, "id": name, "source": "shop@example.com", "destination": name}
+        {
+            "at": 5,
+            "begun": 5,
+            "since": 5,
+            "id": name,
+            "source": "shop@example.com",
+            "destination": name,
+            "connections": 1,
+        }
         for name in ("ann@x.test", "bob@x.test")
     ]
 

@@ -19,7 +19,7 @@ from campana.sandbox.magic_mail import DELIVERED, Answer, Fate, Notice, Step, fa
 from campana.sandbox.mail_boxes import Mailboxes, ReceivedMail, journal_entries
 from campana.sandbox.mail_link import MailLink
 from campana.sandbox.mail_notices import NotTaken, Office, hand_in, write_notice
-from campana.sandbox.simulator import Simulator, run, wall_clock
+from campana.sandbox.simulator import Simulator, run
 
 EXTENSIONS: Final = frozenset({"PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"})
 _TAKEN: Final = "250 2.0.0 Taken"
@@ -68,7 +68,7 @@ class MailSimulator(Simulator[MailLink]):
         tls: ssl.SSLContext | None = None,
         **options: Unpack[MailOptions],
     ) -> None:
-        super().__init__(host, port, journal)
+        super().__init__(host, port, journal, clock)
         self.magic = options.get("magic", True)
         self.latency = options.get("latency", 0.0)
         self.extensions = options.get("extensions", EXTENSIONS)
@@ -86,7 +86,6 @@ class MailSimulator(Simulator[MailLink]):
         self._on_message = on_message
         self._implicit_tls = options.get("implicit_tls", False)
         self._tls = tls
-        self._clock = clock or wall_clock
         self._met: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -133,6 +132,10 @@ class MailSimulator(Simulator[MailLink]):
     def tls_offered(self) -> bool:
         """STARTTLS is offered."""
         return self._tls is not None and not self._implicit_tls
+
+    def now(self) -> tuple[int, int]:
+        """What is read now came no earlier than the first, and is read at the second, in epoch milliseconds."""
+        return self.looks.since, self.clock()
 
     def came(self, link: MailLink) -> None:
         """A client has come."""
@@ -192,7 +195,16 @@ class MailSimulator(Simulator[MailLink]):
         self.accepted += 1
         if not self._keep and self._journal is None and self._on_message is None and notice is None:
             return
-        mail = ReceivedMail(link.sender or "", tuple(link.recipients), content, self._clock())
+        since, begun = link.began
+        mail = ReceivedMail(
+            sender=link.sender or "",
+            recipients=tuple(link.recipients),
+            raw=content,
+            at=self.clock(),
+            begun=begun,
+            since=since,
+            connections=len(self.links),
+        )
         self.boxes.take(mail)
         if self._journal is not None:
             for entry in journal_entries(mail):

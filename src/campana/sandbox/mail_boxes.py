@@ -30,6 +30,12 @@ class ReceivedMail:
     """Header and body with CR LF line ends, dots unstuffed."""
     at: int
     """Epoch milliseconds at which it was taken."""
+    begun: int = 0
+    """Epoch milliseconds at which its MAIL was read."""
+    since: int = 0
+    """Its MAIL came no earlier than this."""
+    connections: int = 0
+    """How many connections there were."""
 
     @cached_property
     def parsed(self) -> EmailMessage:
@@ -74,4 +80,12 @@ class Mailboxes(Boxes[ReceivedMail]):
 def journal_entries(mail: ReceivedMail) -> Iterator[dict[str, object]]:
     """What the journal notes of a message, for each of its recipients: nothing of what it says."""
     for recipient in mail.recipients:
-        yield {"at": mail.at, "id": mail.message_id, "source": mail.sender, "destination": recipient}
+        yield {
+            "at": mail.at,
+            "begun": mail.begun,
+            "since": mail.since,
+            "id": mail.message_id,
+            "source": mail.sender,
+            "destination": recipient,
+            "connections": mail.connections,
+        }

@@ -25,6 +25,8 @@ class MailLink(asyncio.Protocol):
     def __init__(self, server: MailSimulator) -> None:
         self.transport: asyncio.Transport | None = None
         self.sender: str | None = None
+        self.began = (0, 0)
+        """Epoch milliseconds: the message's MAIL came no earlier than this, and was read then."""
         self.recipients: list[str] = []
         self.encrypted = False
         self._server = server
@@ -202,6 +204,7 @@ class MailLink(asyncio.Protocol):
             self.answer("552 5.3.4 Message too large")
         else:
             self.sender = path.decode("utf-8", "replace")
+            self.began = self._server.now()
             self.answer("250 2.1.0 Sender OK")
 
     def _rcpt(self, argument: bytes) -> None:

@@ -14,7 +14,9 @@ from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Final, Generic, Protocol, Self, TypeVar
+
+from campana.domain.moment import Clock
 
 
 class Cuttable(Protocol):
@@ -28,6 +30,9 @@ LinkT = TypeVar("LinkT", bound=Cuttable)
 MessageT = TypeVar("MessageT")
 
 
+LOOK_SECONDS: Final = 0.005
+
+
 def wall_clock() -> int:
     """Epoch milliseconds."""
     return time.time_ns() // 1_000_000
@@ -36,7 +41,7 @@ def wall_clock() -> int:
 class Simulator(ABC, Generic[LinkT]):
     """A server for tests, the demo and benchmarks. `start` it, give `port` to a client, `stop` it."""
 
-    def __init__(self, host: str, port: int, journal: Path | None) -> None:
+    def __init__(self, host: str, port: int, journal: Path | None, clock: Clock | None = None) -> None:
         self.host = host
         self.port = port
         """The port asked for; once started, the one that is listened on."""
@@ -44,6 +49,8 @@ class Simulator(ABC, Generic[LinkT]):
         """The connections that stand."""
         self.most_links = 0
         """Connections that stood at a time, at most."""
+        self.clock = clock or wall_clock
+        self.looks = Looks(self.clock)
         self._journal = Journal(journal) if journal else None
         self._server: asyncio.Server | None = None
 
@@ -63,11 +70,14 @@ class Simulator(ABC, Generic[LinkT]):
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(self._link, self.host, self.port, ssl=self._tls_from_the_start())
         self.port = self._server.sockets[0].getsockname()[1]
+        if self._journal is not None:
+            self.looks.begin()
         return self
 
     async def stop(self) -> None:
         """Cut every connection and listen no more; what is not out yet is lost."""
         await self._end()
+        self.looks.end()
         if self._server is not None:
             self._server.close()
             self.disconnect_all()
@@ -145,6 +155,39 @@ class Boxes(Generic[MessageT]):
     def unexpected(self) -> list[MessageT]:
         """The messages that nobody has expected, oldest first."""
         return list(self._unread)
+
+
+class Looks:
+    """Knows since when what is read now may have been waiting to be read.
+
+    A machine that is busy with something else leaves it lying in the socket for a while: what came in the course of that
+    while is read all at once. Who judges a pace by a journal must know how far its times can be trusted.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._latest = self._before = clock()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """Take note of every time that the loop comes round to its sockets."""
+        self._before = self._latest = self._clock()
+        self._look()
+
+    def end(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    @property
+    def since(self) -> int:
+        """Epoch milliseconds: whatever came before was read before."""
+        # Between two looks the loop came round to its sockets; after the latest it may not have yet.
+        return self._before
+
+    def _look(self) -> None:
+        self._before, self._latest = self._latest, self._clock()
+        self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
 
 
 class Journal:

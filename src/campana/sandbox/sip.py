@@ -20,7 +20,7 @@ from campana.channels.voice.media.laws import Law
 from campana.channels.voice.sip.headers import SipSyntaxError, parse_uri, unquote
 from campana.channels.voice.sip.message import Request, uri_of
 from campana.sandbox.magic_voice import LISTENS, fate_of
-from campana.sandbox.simulator import Simulator, run, wall_clock
+from campana.sandbox.simulator import Simulator, run
 from campana.sandbox.sip_call import Call
 from campana.sandbox.sip_link import SipLink, SipSocket
 from campana.sandbox.sip_phones import Moment, PhoneCall, Telephones
@@ -281,7 +281,7 @@ class SipSimulator(Simulator[SipLink]):
 
     def _moment(self, call: PhoneCall, moment: Moment) -> None:
         if self._journal is not None:
-            self._journal.note(_entry(call, moment))
+            self._journal.note(_entry(call, moment, self.looks.since, self.clock()))
             self._journal.flush()
         if self._on_moment is not None:
             self._on_moment(call, moment)
@@ -322,10 +322,11 @@ def _display_name(address: str) -> str:
     return unquote(found["quoted"]) if found["quoted"] is not None else found["plain"].strip()
 
 
-def _entry(call: PhoneCall, moment: Moment) -> dict[str, object]:
+def _entry(call: PhoneCall, moment: Moment, since: int, at: int) -> dict[str, object]:
     """What the journal notes of a moment."""
     return {
-        "at": wall_clock(),
+        "at": at,
+        "since": since,
         "moment": moment.value,
         "number": call.number,
         "attempt": call.attempt,

@@ -40,10 +40,10 @@ from campana.channels.sms.codes import (
 from campana.domain.moment import Clock
 from campana.domain.text.segments import plan_segments
 from campana.sandbox.magic_sms import DELIVERED, Answer, Fate, fate_of
-from campana.sandbox.simulator import Simulator, run, wall_clock
+from campana.sandbox.simulator import Simulator, run
 from campana.sandbox.smsc_delivering import Account, Delivery, ReceiptFor, Schedule, pack_receipt
 from campana.sandbox.smsc_link import SmscLink
-from campana.sandbox.smsc_phones import Phones, Received, journal_entry
+from campana.sandbox.smsc_phones import Phones, Received, Seen, journal_entry
 
 _ENROUTE: Final = STATE_BY_WORD["ENROUTE"].number
 _log = structlog.get_logger(__name__)
@@ -86,7 +86,7 @@ class SmscSimulator(Simulator[SmscLink]):
         tls: ssl.SSLContext | None = None,
         **options: Unpack[SmscOptions],
     ) -> None:
-        super().__init__(host, port, journal)
+        super().__init__(host, port, journal, clock)
         self.magic = options.get("magic", True)
         self.receipts = options.get("receipts", True)
         self.receipt_delay = options.get("receipt_delay", 0.2)
@@ -97,18 +97,19 @@ class SmscSimulator(Simulator[SmscLink]):
         self.silent = options.get("silent", False)
         self.accepted = 0
         """Short messages (parts) taken."""
+        self.owed = 0
+        """submit_sm that wait for their answer, on all connections."""
         self.phones = Phones(options.get("keep", 10_000), on_message)
         self.receiver_bound = asyncio.Event()
         """Set by a connection that is bound to receive."""
         self._keep = options.get("keep", 10_000)
-        self._clock = clock or wall_clock
         self._tls = tls
         self._accounts: dict[str, Account] = {}
         self._schedule = Schedule()
         self._refused: Counter[bytes] = Counter()
         self._states: dict[str, tuple[float, int]] = {}
         # Beginning with the time, so that no id is used again after a restart.
-        self._ids = itertools.count(self._clock() * 1000)
+        self._ids = itertools.count(self.clock() * 1000)
         self._second = (0, 0)
         self._mo_references = itertools.count()
 
@@ -237,11 +238,12 @@ class SmscSimulator(Simulator[SmscLink]):
     def _take(self, link: SmscLink, sequence: int, message: ShortMessage, fate: Fate, out: list[bytes]) -> None:
         self.accepted += 1
         message_id = str(next(self._ids))
-        now = self._clock()
+        now = self.clock()
         if self._keep:
             self.phones.take(message, message_id, now)
         if self._journal is not None:
-            self._journal.note(journal_entry(message, message_id, now))
+            seen = Seen(now, self.looks.since, link.owed, self.owed, sum(link.bound > 0 for link in self.links))
+            self._journal.note(journal_entry(message, message_id, seen))
         answer = pdu.pack(pdu.SUBMIT_SM_RESP, ROK, sequence, message_id.encode() + b"\0")
         if fate.early:
             self._send_receipts(link, message, message_id, fate)
@@ -260,7 +262,7 @@ class SmscSimulator(Simulator[SmscLink]):
         if not self.receipts or not message.registered_delivery & 1 or link.account is None:
             return
         about = ReceiptFor(message_id, message.source, message.destination)
-        minute = _stamp(self._clock() // 60_000)
+        minute = _stamp(self.clock() // 60_000)
         for word in fate.receipts:
             delivery = Delivery(pack_receipt(about, word, fate.form, minute))
             if fate.early:

@@ -33,6 +33,8 @@ class SmscLink(asyncio.Protocol):
         self.account: Account | None = None
         """The client's account, once bound."""
         self.unanswered: dict[int, Delivery] = {}
+        self.owed = 0
+        """submit_sm that wait for their answer."""
 
     @property
     def receives(self) -> bool:
@@ -47,6 +49,8 @@ class SmscLink(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone; what it did not acknowledge waits for its return."""
         self._smsc.went(self)
+        self._smsc.owed -= self.owed
+        self.owed = 0
         if self.account is not None:
             self.account.leave(self)
 
@@ -61,15 +65,17 @@ class SmscLink(asyncio.Protocol):
         out: list[bytes] = []
         for command, status, sequence, body in self._framer.feed(data):
             if command == pdu.SUBMIT_SM and self.bound in (pdu.BIND_TRANSCEIVER, pdu.BIND_TRANSMITTER):
+                self.owed += 1
+                self._smsc.owed += 1
                 self._smsc.submit(self, sequence, body, out)
             else:
                 self._handle(command, status, sequence, body)
         if out:
             self._smsc.flush_journal()
             if self._smsc.latency:
-                self._loop.call_later(self._smsc.latency, self._write, b"".join(out))
+                self._loop.call_later(self._smsc.latency, self._settle, out)
             else:
-                self._write(b"".join(out))
+                self._settle(out)
         if self._framer.broken:
             self._write(pdu.pack(pdu.GENERIC_NACK, RINVCMDLEN, self._framer.broken_sequence))
             self._transport.close()
@@ -82,6 +88,13 @@ class SmscLink(asyncio.Protocol):
             self.unanswered[self._sequence] = delivery
             out.append(pdu.pack(pdu.DELIVER_SM, 0, self._sequence, delivery.body))
         self._write(b"".join(out))
+
+    def _settle(self, answers: list[bytes]) -> None:
+        """Write answers to submit_sm."""
+        if not self._transport.is_closing():
+            self.owed -= len(answers)
+            self._smsc.owed -= len(answers)
+            self._transport.write(b"".join(answers))
 
     def _write(self, data: bytes) -> None:
         if not self._transport.is_closing():

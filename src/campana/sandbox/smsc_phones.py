@@ -39,6 +39,22 @@ class Received:
         return len(self.ids)
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the SMSC saw of a short message besides itself."""
+
+    at: int
+    """Epoch milliseconds at which it was taken."""
+    since: int
+    """It came no earlier than this, and no later than `at`."""
+    unanswered: int
+    """submit_sm of its connection that wait for an answer, this one included."""
+    unanswered_in_all: int
+    """The same of all connections."""
+    connections: int
+    """How many connections are bound."""
+
+
 class Phones(Boxes[Received]):
     """The phones that messages reach; their parts are put together as a phone does."""
 
@@ -58,11 +74,12 @@ def _received(letter: Letter[str], data_coding: int, at: int) -> Received:
     return Received(source, destination, letter.text, tuple(letter.attached), data_coding, at)
 
 
-def journal_entry(message: ShortMessage, message_id: str, at: int) -> dict[str, object]:
+def journal_entry(message: ShortMessage, message_id: str, seen: Seen) -> dict[str, object]:
     """What the journal notes of a short message: a hash in place of its text."""
     octets, place = split_header(message)
     return {
-        "at": at,
+        "at": seen.at,
+        "since": seen.since,
         "id": message_id,
         "source": from_address(message.source),
         "destination": from_address(message.destination),
@@ -70,4 +87,7 @@ def journal_entry(message: ShortMessage, message_id: str, at: int) -> dict[str, 
         "reference": place.reference if place else None,
         "part": place.number if place else 1,
         "parts": place.total if place else 1,
+        "unanswered": seen.unanswered,
+        "unanswered_in_all": seen.unanswered_in_all,
+        "connections": seen.connections,
     }
