@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from campana.cli import accounts, attempts, configuration, database, demo, instance, routes, serving, speech, users
+from campana.cli import accounts, attempts, configuration, database, demo, drill, instance, routes, serving, speech, users
 from campana.cli.output import CommandError, Globals
 from campana.config import ConfigError
 from campana.domain.errors import MethodError
@@ -33,6 +33,7 @@ app.command("serve")(serving.serve)
 app.command("api")(serving.api)
 app.command("worker")(serving.worker)
 app.command("demo")(demo.demo)
+app.command("drill")(drill.drill)
 app.command("attempts")(attempts.attempts)
 app.add_typer(accounts.app, name="account")
 app.add_typer(users.app, name="user")

@@ -4,8 +4,8 @@ Owns every key, its rule and its default; the only room that reads the environme
 are used for beyond their rules, nor connect to anything.
 """
 
-from campana.config.loading import ConfigError, load
+from campana.config.loading import ConfigError, environment_without_settings, load
 from campana.config.settings import Settings
 from campana.config.showing import SettingLine, describe
 
-__all__ = ["ConfigError", "SettingLine", "Settings", "describe", "load"]
+__all__ = ["ConfigError", "SettingLine", "Settings", "describe", "environment_without_settings", "load"]

@@ -73,6 +73,11 @@ def load(path: Path | None, environ: Mapping[str, str] | None = None) -> Setting
     return settings
 
 
+def environment_without_settings() -> dict[str, str]:
+    """The environment for a Campana of ours that its file alone is to configure."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_PREFIX)}
+
+
 def _settings(
     raw: dict[str, Any], origins: Mapping[str, str], routes: list[RouteSettings], problems: list[str]
 ) -> Settings | None:

@@ -160,8 +160,8 @@ class Boxes(Generic[MessageT]):
 class Looks:
     """Knows since when what is read now may have been waiting to be read.
 
-    A machine that is busy with something else leaves it lying in the socket for a while: what came in the course of that
-    while is read all at once. Who judges a pace by a journal must know how far its times can be trusted.
+    A machine that is busy with something else leaves it lying in the socket for a while: what came in the course of
+    that while is read all at once. Who judges a pace by a journal must know how far its times can be trusted.
     """
 
     def __init__(self, clock: Clock) -> None:

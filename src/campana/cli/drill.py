@@ -1,0 +1,117 @@
+"""Owns `campana drill`.
+
+Must not know what is done to whom, or what a promise is.
+"""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from campana.cli.output import AsJson, CommandError, say_json, warn
+from campana.domain.delivery import Medium
+from campana.sandbox.drill import DrillOptions, NotEmpty, run
+from campana.sandbox.drill_client import Refused
+from campana.sandbox.drill_plan import Numbers
+from campana.sandbox.drill_processes import DidNotStart
+from campana.sandbox.drill_screen import Screen
+
+INTERRUPTED = 130
+SEEDS = 1_000_000
+
+
+def drill(
+    *,
+    contacts: Annotated[int, typer.Option("--contacts", metavar="N", min=20, help="Contacts to reach.")] = 2_000,
+    kills: Annotated[int, typer.Option("--kills", metavar="N", min=0, help="Processes to kill (SIGKILL).")] = 20,
+    freezes: Annotated[
+        int, typer.Option("--freezes", metavar="N", min=0, help="Processes to stop for longer than a lease (SIGSTOP).")
+    ] = 5,
+    cuts: Annotated[
+        int, typer.Option("--cuts", metavar="N", min=0, help="Times to cut every connection to PostgreSQL.")
+    ] = 3,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            "--database",
+            metavar="URL",
+            help="An empty PostgreSQL database; without it SQLite, and one server.",
+            show_default=False,
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", metavar="N", min=1, max=32, help="Workers on PostgreSQL.")] = 3,
+    apis: Annotated[int, typer.Option("--apis", metavar="N", min=1, max=32, help="API processes on PostgreSQL.")] = 2,
+    rate: Annotated[
+        int | None,
+        typer.Option(
+            "--rate",
+            metavar="N",
+            min=1,
+            max=10_000,
+            help="Messages a second on each route; without it as many as take about as long as all that is to happen.",
+            show_default=False,
+        ),
+    ] = None,
+    lease: Annotated[
+        float, typer.Option("--lease", metavar="SECONDS", min=2, max=60, help="How long a dead process keeps its work.")
+    ] = 3.0,
+    media: Annotated[
+        str, typer.Option("--media", metavar="LIST", help="Media to use, with commas between them.")
+    ] = "sms,email,voice",
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed", metavar="N", min=0, help="Choose the same moments and victims again.", show_default=False
+        ),
+    ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            "--keep",
+            metavar="DIR",
+            help="Keep configurations, logs, journals and the SQLite database in this new folder.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send a campaign to simulated carriers while processes are killed and frozen, and balance what arrived.
+
+    Exit code 1 where a promise was broken. Nothing leaves this machine; the configuration is not looked at. A
+    PostgreSQL database must be one that was never used, and its tables are dropped at the end unless it is kept.
+    """
+    options = DrillOptions(
+        numbers=Numbers(contacts, kills, freezes, 0 if database is None else cuts, lease),
+        seed=secrets.randbelow(SEEDS) if seed is None else seed,
+        media=_media(media),
+        database=database,
+        workers=workers,
+        apis=apis,
+        rate=rate,
+        keep=keep,
+    )
+    screen = Screen(quiet=as_json)
+    try:
+        report = run(options, screen)
+    except (NotEmpty, DidNotStart, Refused) as error:
+        raise CommandError(str(error)) from error
+    except KeyboardInterrupt:
+        warn("the drill was interrupted; its processes are gone")
+        raise typer.Exit(INTERRUPTED) from None
+    if as_json:
+        say_json(report.as_json())
+    else:
+        screen.report(report)
+    if report.broken():
+        raise typer.Exit(1)
+
+
+def _media(text: str) -> list[Medium]:
+    names = {medium.name.lower(): medium for medium in Medium}
+    wanted = [name.strip().lower() for name in text.split(",")]
+    if not set(wanted) <= names.keys():
+        raise CommandError(f"--media: each must be one of {', '.join(names)}")
+    return [medium for name, medium in names.items() if name in wanted]
