@@ -117,15 +117,14 @@ async def test_a_killed_media_process_costs_its_own_calls_and_nothing_else(tmp_p
     async with town(tmp_path, rate=20, calls=lines) as here:
         exchange = await loaded(here, count)
         await until(lambda: exchange.size() >= 30 and min(exchange.up()) >= 3)
-        assert here.server.process is not None
-        before = media_process(here.server.process.pid)
+        before = media_process(here.server.pid)
         os.kill(before, signal.SIGKILL)
         ringing, listening = exchange.up()
         print(f"killed while {ringing} rang and {listening} listened; {here.arrived()} messages had arrived")
         assert here.arrived() < 2 * count, "they were under way"
         told = await settled(here)
-        assert here.server.process.returncode is None
-        assert media_process(here.server.process.pid) != before
+        assert not here.server.ended
+        assert media_process(here.server.pid) != before
         placed, heard = exchange.taken(), exchange.heard_ms()
         sms, email = here.smsc.taken(), here.mail.taken()
     stand = Counter((one.status, one.error) for one in told["voice"].values())
@@ -162,8 +161,7 @@ async def test_a_graceful_stop_tells_how_every_call_ended(tmp_path: Path) -> Non
         exchange = await loaded(here, count)
         await until(lambda: exchange.size() >= 30)
         here.server.signal(signal.SIGTERM)
-        assert here.server.process is not None
-        assert await asyncio.wait_for(here.server.process.wait(), 15) == 0
+        assert await asyncio.wait_for(here.server.wait(), 15) == 0
         assert exchange.up() == (0, 0)
         await here.server.start()
         told = (await settled(here))["voice"]

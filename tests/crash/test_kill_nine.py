@@ -119,7 +119,7 @@ async def test_what_was_acknowledged_survives_a_kill_while_loading(tmp_path: Pat
                 await here.server.kill()
                 kills += 1
             acknowledged |= set(await loading)
-            if here.server.process is not None and here.server.process.returncode is not None:
+            if here.server.ended:
                 await here.server.start()
             there = await here.client.guids(CAMPAIGN)
             assert len(there) == len(set(there))
@@ -154,8 +154,7 @@ async def test_a_graceful_stop_leaves_nothing_uncertain(tmp_path: Path) -> None:
         for moment in (200, 600):
             await here.until_arrived(moment)
             here.server.signal(signal.SIGTERM)
-            assert here.server.process is not None
-            assert await asyncio.wait_for(here.server.process.wait(), 10) == 0
+            assert await asyncio.wait_for(here.server.wait(), 10) == 0
             await here.server.start()
         found = await balance(here, count)
     check(found, 0)

@@ -19,7 +19,7 @@ from typing import Final
 
 from campana.config import environment_without_settings
 
-STARTS_WITHIN: Final = 30.0
+STARTS_WITHIN: Final = 60.0
 
 _PR_SET_PDEATHSIG: Final = 1
 _LIBC: Final = ctypes.CDLL(None)

@@ -1,0 +1,150 @@
+"""`campana drill` as an administrator runs it: short ones on both stores, and one that is interrupted.
+
+That a drill sees each kind of fault is shown on fabricated journals (tests/unit/test_drill_judging.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crash_kit import PROGRAM
+
+from campana.storage import migrate
+from tests.contract import postgres_kit
+
+pytestmark = [pytest.mark.xdist_group("crash"), pytest.mark.timeout(180)]
+
+SHORT = ("--contacts", "240", "--rate", "30", "--kills", "3", "--freezes", "1", "--cuts", "1", "--lease", "2")
+STRIKES = ("kill -9", "freeze", "cut")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[postgres_kit.Server]:
+    if reason := postgres_kit.why_not():
+        pytest.skip(reason)
+    with postgres_kit.running() as running:
+        yield running
+
+
+@pytest.fixture
+async def database(server: postgres_kit.Server) -> AsyncIterator[str]:
+    """The URL of a database that was never used."""
+    name = await server.create("template0")
+    yield server.tcp_url(name)
+    await server.drop(name)
+
+
+async def drill(*arguments: str, folder: Path) -> asyncio.subprocess.Process:
+    """Start a drill that puts all its files into `folder`."""
+    return await asyncio.create_subprocess_exec(
+        PROGRAM,
+        "drill",
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=os.environ | {"TMPDIR": str(folder)},
+    )
+
+
+async def ended(running: asyncio.subprocess.Process) -> tuple[int | None, str, str]:
+    """Exit code, standard output and standard error of a drill, once it is over."""
+    out, err = await running.communicate()
+    return running.returncode, out.decode(), err.decode()
+
+
+def of_folder(folder: Path) -> list[str]:
+    """The command lines of all processes that were told to use a file in this folder."""
+    lines = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if str(folder) in line:
+            lines.append(line)
+    return lines
+
+
+def check(report: dict[str, Any], store: str, media: set[str]) -> None:
+    """All of it has happened, and all promises were kept."""
+    assert report["broken"] == []
+    assert report["kept"]
+    assert report["store"] == store
+    assert set(report["balance"]) == media
+    for medium in media - {"voice"}:
+        assert report["balance"][medium]["accepted"] == 240
+        assert report["balance"][medium]["succeeded"] + report["balance"][medium]["uncertain"] == 240
+    whats = [event["what"] for event in report["events"]]
+    assert [whats.count(what) for what in STRIKES] == ([3, 1, 1] if store == "PostgreSQL" else [3, 1, 0])
+    assert {event["role"] for event in report["events"]} == (
+        {"worker", "planner", "api", "database"} if store == "PostgreSQL" else {"serve"}
+    ) or len(report["events"]) < 5
+    assert 0 < report["limits"]["SMS in any second"]["most"] <= 30
+
+
+async def test_a_short_drill_on_sqlite(tmp_path: Path) -> None:
+    code, out, err = await ended(await drill(*SHORT, "--json", folder=tmp_path))
+    print(out, err, file=sys.stderr)
+    assert (code, err) == (0, "")
+    check(json.loads(out), "SQLite", {"sms", "email", "voice"})
+    assert list(tmp_path.iterdir()) == []
+    assert of_folder(tmp_path) == []
+
+
+async def test_a_short_drill_on_postgresql(tmp_path: Path, database: str) -> None:
+    options = ("--workers", "2", "--apis", "2", "--media", "sms,email", "--database", database)
+    code, out, err = await ended(await drill(*SHORT, *options, "--json", folder=tmp_path))
+    print(out, err, file=sys.stderr)
+    assert (code, err) == (0, "")
+    check(json.loads(out), "PostgreSQL", {"sms", "email"})
+    assert list(tmp_path.iterdir()) == []
+    assert of_folder(tmp_path) == []
+    assert await asyncio.to_thread(migrate.revision, database) is None, "its tables are dropped"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+async def test_an_interrupted_drill_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
+    running = await drill(*SHORT, "--media", "sms", folder=tmp_path)
+    assert running.stdout is not None
+    while b"kill -9" not in (line := await running.stdout.readline()) or b" x " in line:
+        assert line, "it ended before anything had happened"
+    assert of_folder(tmp_path)
+    running.send_signal(number)
+    code, _, err = await ended(running)
+    assert (code, err) == (130, "campana: the drill was interrupted; its processes are gone\n")
+    assert list(tmp_path.iterdir()) == []
+    assert of_folder(tmp_path) == []
+
+
+async def test_a_database_that_was_used_is_left_alone(tmp_path: Path, database: str) -> None:
+    await asyncio.to_thread(migrate.upgrade, database)
+    code, out, err = await ended(await drill(*SHORT, "--database", database, folder=tmp_path))
+    assert (code, out) == (1, "")
+    assert err.startswith("campana: the database is not an empty one: Campana has used it before.")
+    assert await asyncio.to_thread(migrate.revision, database) == migrate.newest()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--media", "sms,fax"), "--media: each must be one of sms, voice, email"),
+        (("--media", ""), "--media: each must be one of sms, voice, email"),
+        (("--database", "postgresql://nobody@127.0.0.1:1/none"), "the database cannot be used right now: "),
+        (("--keep", "."), "File exists"),
+    ],
+)
+async def test_what_cannot_be_done_is_told_in_a_sentence(
+    tmp_path: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
+    code, out, err = await ended(await drill(*arguments, folder=tmp_path))
+    assert (code, out) == (1, "")
+    assert sentence in err
+    assert err.count("\n") == 1
