@@ -21,6 +21,7 @@ from campana.sandbox.drill_screen import Screen
 
 INTERRUPTED = 130
 SEEDS = 1_000_000
+POSTGRESQL = ("postgresql://", "postgres://")
 
 
 def drill(
@@ -83,6 +84,8 @@ def drill(
     Exit code 1 where a promise was broken. Nothing leaves this machine; the configuration is not looked at. A
     PostgreSQL database must be one that was never used, and its tables are dropped at the end unless it is kept.
     """
+    if database is not None and not database.startswith(POSTGRESQL):
+        raise CommandError("--database: should be postgresql://USER:PASSWORD@HOST:PORT/NAME")
     options = DrillOptions(
         numbers=Numbers(contacts, kills, freezes, 0 if database is None else cuts, lease),
         seed=secrets.randbelow(SEEDS) if seed is None else seed,
