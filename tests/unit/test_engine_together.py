@@ -192,6 +192,20 @@ async def test_connections_are_divided_and_go_to_others_when_a_process_dies() ->
     assert await settle(some[1:]) == [2, 2]
 
 
+async def test_who_stood_still_lets_its_connections_go_before_it_says_that_it_lives() -> None:
+    """Others may have them by now: both together would be more than the carrier allows."""
+    huddle, clock, (one, other) = await processes(2, binds=4)
+    assert await settle([one, other]) == [2, 2]
+    clock.now += LASTS + 1
+    await other.beat()
+    await huddle.bury(one.name)
+    assert await settle([other]) == [4]
+    await one.beat()
+    assert one.allowed("sms") == 0
+    assert sum(await settle([one, other], rounds=1)) <= 4
+    assert await settle([one, other]) == [2, 2]
+
+
 async def test_the_only_connection_stays_where_it_is() -> None:
     _, _, some = await processes(3, binds=1)
     assert await settle(some[1:]) == [1, 0]

@@ -38,6 +38,8 @@ class Membership:
         self._said_at = 0
         self.members: list[Member] = [me]
         """All that live, itself included."""
+        self.revived: Callable[[], None] = _nobody
+        """Called before it says that it lives though others may have taken it for dead."""
 
     @property
     def owner(self) -> str:
@@ -69,6 +71,8 @@ class Membership:
         """Say once that it lives, and how its routes are. Raises StoreUnavailable; and UpgradeRefused where its program
         does not fit the tables any more, so that it lapses and sends nothing."""
         said_at = self._clock()
+        if self.has_lapsed():
+            self.revived()
         self.members = await self._cluster.beat(replace(self._me, routes=routes), self._lasts)
         # In this order: who is about to take away what older programs need sees it, or is seen here.
         oldest = await self._cluster.oldest_code()
@@ -109,6 +113,10 @@ class Membership:
             log.warning("membership.process_died", owner=owner)
             await bury(owner)
             await self._cluster.bury(owner)
+
+
+def _nobody() -> None:
+    """Nobody minds."""
 
 
 ROLES = ("serve", "api", "worker")

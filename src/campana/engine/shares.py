@@ -54,13 +54,11 @@ class Shares:
         """Connections that each route may have here: more than it has, while it needs fewer or cannot connect."""
         self._trying: dict[str, _Trying] = {}
         self._lacking: set[tuple[str, str]] = set()
+        membership.revived = self._let_go
         for way in ways.all:
-            # Nothing is used before it is known to be ours.
             if way.lines is not None:
-                way.lines.allow(0)
                 way.lines.moved = self._alarm.ring
-            if way.settings.most_connections:
-                way.route.allow(0)
+        self._let_go()
 
     def hear(self, hint: Hint) -> None:
         """Others gave something back, or lack it; or a route came or went here."""
@@ -84,6 +82,15 @@ class Shares:
             except StoreUnavailable as error:
                 log.warning("limits.store_unavailable", route=way.name, reason=str(error))
 
+    def _let_go(self) -> None:
+        """Use nothing before it is known to be ours: not at the start, and not where others may have it by now."""
+        for way in self._ways.all:
+            if way.lines is not None:
+                way.lines.allow(0)
+            if way.settings.most_connections:
+                self._allow(way, 0)
+        self._alarm.ring()
+
     async def _settle_lines(self, way: Way) -> None:
         lines = way.lines
         assert lines is not None
@@ -95,7 +102,7 @@ class Shares:
     async def _settle_connections(self, way: Way) -> None:
         most, route = way.settings.most_connections, way.route
         if self._membership.has_lapsed():
-            # Others may have them by now.
+            # It may have come to this before it could say that it lives.
             self._allow(way, 0)
         wanted = 0 if self._yields(way) else most
         # What it may open at any moment, also while the answer is on its way, is as good as used.
