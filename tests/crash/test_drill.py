@@ -157,6 +157,7 @@ def test_a_database_that_was_used_is_left_alone(
         (("--media", ""), "--media: each must be one of sms, voice, email"),
         (("--database", "postgresql://nobody@127.0.0.1:1/none"), "the database cannot be used right now: "),
         (("--database", "mysql://nobody@127.0.0.1/none"), "--database: should be postgresql://"),
+        (("--database", "postgresql://nobody@host:port/none"), "--database: the port should be a number"),
         (("--keep", "."), "File exists"),
     ],
 )

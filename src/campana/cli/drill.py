@@ -12,16 +12,17 @@ from typing import Annotated
 import typer
 
 from campana.cli.output import AsJson, CommandError, say_json, warn
+from campana.config.settings import POSTGRESQL_PREFIXES
 from campana.domain.delivery import Medium
 from campana.sandbox.drill import DrillOptions, NotEmpty, run
 from campana.sandbox.drill_client import Refused
 from campana.sandbox.drill_plan import Numbers
 from campana.sandbox.drill_processes import DidNotStart
+from campana.sandbox.drill_proxy import places_of
 from campana.sandbox.drill_screen import Screen
 
 INTERRUPTED = 130
 SEEDS = 1_000_000
-POSTGRESQL = ("postgresql://", "postgres://")
 
 
 def drill(
@@ -84,8 +85,8 @@ def drill(
     Exit code 1 where a promise was broken. Nothing leaves this machine; the configuration is not looked at. A
     PostgreSQL database must be one that was never used, and its tables are dropped at the end unless it is kept.
     """
-    if database is not None and not database.startswith(POSTGRESQL):
-        raise CommandError("--database: should be postgresql://USER:PASSWORD@HOST:PORT/NAME")
+    if database is not None:
+        _check_database(database)
     options = DrillOptions(
         numbers=Numbers(contacts, kills, freezes, 0 if database is None else cuts, lease),
         seed=secrets.randbelow(SEEDS) if seed is None else seed,
@@ -110,6 +111,15 @@ def drill(
         screen.report(report)
     if report.broken():
         raise typer.Exit(1)
+
+
+def _check_database(url: str) -> None:
+    if not url.startswith(POSTGRESQL_PREFIXES):
+        raise CommandError("--database: should be postgresql://USER:PASSWORD@HOST:PORT/NAME")
+    try:
+        places_of(url)
+    except ValueError as error:
+        raise CommandError(f"--database: {error}") from error
 
 
 def _media(text: str) -> list[Medium]:

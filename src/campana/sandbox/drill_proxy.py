@@ -30,10 +30,11 @@ class Proxy:
         self._places = places
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._relays: set[asyncio.Task[None]] = set()
         self.port = 0
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._relay, HOST, 0)
+        self._server = await asyncio.start_server(self._come, HOST, 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -41,6 +42,7 @@ class Proxy:
         if self._server is not None:
             self._server.close()
         self.cut()
+        await asyncio.gather(*self._relays, return_exceptions=True)
 
     @property
     def connections(self) -> int:
@@ -53,6 +55,11 @@ class Proxy:
         for writer in tuple(self._writers):
             writer.transport.abort()
         return count
+
+    def _come(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        relay = asyncio.get_running_loop().create_task(self._relay(reader, writer))
+        self._relays.add(relay)
+        relay.add_done_callback(self._relays.discard)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -90,7 +97,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 def places_of(url: str) -> list[Place]:
     """Where the servers of a libpq URL listen, in its order.
 
-    Raises ValueError for ports that are none.
+    Raises ValueError with a sentence where a port is none.
     """
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
@@ -99,8 +106,10 @@ def places_of(url: str) -> list[Place]:
     places = []
     for place, host in enumerate(hosts):
         name, port = (host, "") if host.startswith("/") else _host_and_port(host)
-        given = port or (ports[min(place, len(ports) - 1)] if ports else "")
-        places.append(Place(name or HOST, int(given or _PORT)))
+        given = port or (ports[min(place, len(ports) - 1)] if ports else "") or str(_PORT)
+        if not (given.isascii() and given.isdigit()):
+            raise ValueError("the port should be a number")
+        places.append(Place(name or HOST, int(given)))
     return places
 
 
