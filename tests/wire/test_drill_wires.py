@@ -145,10 +145,12 @@ async def test_a_proxy_hands_on_until_it_is_cut(tmp_path: Path) -> None:
         for reader, writer in ways:
             writer.write(b"hello")
             assert await reader.readexactly(5) == b"hello"
+        for _, writer in ways:
+            writer.write(b"x" * 1_000_000)
         assert proxy.cut() == 3
         for reader, writer in ways:
             with pytest.raises((ConnectionError, EOFError)):
-                await reader.readexactly(1)
+                await reader.readexactly(1_000_000)
             writer.close()
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
         writer.write(b"again")

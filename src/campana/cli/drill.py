@@ -25,59 +25,67 @@ INTERRUPTED = 130
 SEEDS = 1_000_000
 
 
+Contacts = Annotated[int, typer.Option("--contacts", metavar="N", min=20, help="Contacts to reach.")]
+Kills = Annotated[int, typer.Option("--kills", metavar="N", min=0, help="Processes to kill (SIGKILL).")]
+Freezes = Annotated[
+    int, typer.Option("--freezes", metavar="N", min=0, help="Processes to stop for longer than a lease (SIGSTOP).")
+]
+Cuts = Annotated[int, typer.Option("--cuts", metavar="N", min=0, help="Times to cut every connection to PostgreSQL.")]
+Database = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        metavar="URL",
+        help="A PostgreSQL database that was never used; without it SQLite, and one server.",
+        show_default=False,
+    ),
+]
+Workers = Annotated[int, typer.Option("--workers", metavar="N", min=1, max=32, help="Workers on PostgreSQL.")]
+Apis = Annotated[int, typer.Option("--apis", metavar="N", min=1, max=32, help="API processes on PostgreSQL.")]
+Rate = Annotated[
+    int | None,
+    typer.Option(
+        "--rate",
+        metavar="N",
+        min=1,
+        max=10_000,
+        help="Messages a second on each route; without it as many as take about as long as all that is to happen.",
+        show_default=False,
+    ),
+]
+Lease = Annotated[
+    float, typer.Option("--lease", metavar="SECONDS", min=2, max=60, help="How long a dead process keeps its work.")
+]
+Media = Annotated[str, typer.Option("--media", metavar="LIST", help="Media to use, with commas between them.")]
+Seed = Annotated[
+    int | None,
+    typer.Option("--seed", metavar="N", min=0, help="Choose the same moments and victims again.", show_default=False),
+]
+Keep = Annotated[
+    Path | None,
+    typer.Option(
+        "--keep",
+        metavar="DIR",
+        help="Keep configurations, logs, journals and the database: the files in this new folder.",
+        show_default=False,
+    ),
+]
+
+
 def drill(
     *,
-    contacts: Annotated[int, typer.Option("--contacts", metavar="N", min=20, help="Contacts to reach.")] = 2_000,
-    kills: Annotated[int, typer.Option("--kills", metavar="N", min=0, help="Processes to kill (SIGKILL).")] = 20,
-    freezes: Annotated[
-        int, typer.Option("--freezes", metavar="N", min=0, help="Processes to stop for longer than a lease (SIGSTOP).")
-    ] = 5,
-    cuts: Annotated[
-        int, typer.Option("--cuts", metavar="N", min=0, help="Times to cut every connection to PostgreSQL.")
-    ] = 3,
-    database: Annotated[
-        str | None,
-        typer.Option(
-            "--database",
-            metavar="URL",
-            help="An empty PostgreSQL database; without it SQLite, and one server.",
-            show_default=False,
-        ),
-    ] = None,
-    workers: Annotated[int, typer.Option("--workers", metavar="N", min=1, max=32, help="Workers on PostgreSQL.")] = 3,
-    apis: Annotated[int, typer.Option("--apis", metavar="N", min=1, max=32, help="API processes on PostgreSQL.")] = 2,
-    rate: Annotated[
-        int | None,
-        typer.Option(
-            "--rate",
-            metavar="N",
-            min=1,
-            max=10_000,
-            help="Messages a second on each route; without it as many as take about as long as all that is to happen.",
-            show_default=False,
-        ),
-    ] = None,
-    lease: Annotated[
-        float, typer.Option("--lease", metavar="SECONDS", min=2, max=60, help="How long a dead process keeps its work.")
-    ] = 3.0,
-    media: Annotated[
-        str, typer.Option("--media", metavar="LIST", help="Media to use, with commas between them.")
-    ] = "sms,email,voice",
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            "--seed", metavar="N", min=0, help="Choose the same moments and victims again.", show_default=False
-        ),
-    ] = None,
-    keep: Annotated[
-        Path | None,
-        typer.Option(
-            "--keep",
-            metavar="DIR",
-            help="Keep configurations, logs, journals and the SQLite database in this new folder.",
-            show_default=False,
-        ),
-    ] = None,
+    contacts: Contacts = 2_000,
+    kills: Kills = 20,
+    freezes: Freezes = 5,
+    cuts: Cuts = 3,
+    database: Database = None,
+    workers: Workers = 3,
+    apis: Apis = 2,
+    rate: Rate = None,
+    lease: Lease = 3.0,
+    media: Media = "sms,email,voice",
+    seed: Seed = None,
+    keep: Keep = None,
     as_json: AsJson = False,
 ) -> None:
     """Send a campaign to simulated carriers while processes are killed and frozen, and balance what arrived.

@@ -88,7 +88,7 @@ class Proxy:
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Hand on what comes until one side is gone; then the other one goes, too."""
     with contextlib.suppress(OSError):
-        while piece := await reader.read(_PIECE):
+        while (piece := await reader.read(_PIECE)) and not writer.is_closing():
             writer.write(piece)
             await writer.drain()
     writer.close()
