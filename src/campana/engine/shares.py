@@ -54,7 +54,9 @@ class Shares:
         """Connections that each route may have here: more than it has, while it needs fewer or cannot connect."""
         self._trying: dict[str, _Trying] = {}
         self._lacking: set[tuple[str, str]] = set()
-        membership.revived = self._let_go
+        self._lives = 0
+        """How often this process may have been taken for dead: what was asked in a life before is of no use."""
+        membership.revived = self._begin_again
         for way in ways.all:
             if way.lines is not None:
                 way.lines.moved = self._alarm.ring
@@ -82,6 +84,12 @@ class Shares:
             except StoreUnavailable as error:
                 log.warning("limits.store_unavailable", route=way.name, reason=str(error))
 
+    def _begin_again(self) -> None:
+        """Others may have taken this process for dead: let everything go, and ask for it anew."""
+        self._lives += 1
+        self._let_go()
+        self._alarm.ring()
+
     def _let_go(self) -> None:
         """Use nothing before it is known to be ours: not at the start, and not where others may have it by now."""
         for way in self._ways.all:
@@ -89,7 +97,6 @@ class Shares:
                 way.lines.allow(0)
             if way.settings.most_connections:
                 self._allow(way, 0)
-        self._alarm.ring()
 
     async def _settle_lines(self, way: Way) -> None:
         lines = way.lines
@@ -104,11 +111,13 @@ class Shares:
         if self._membership.has_lapsed():
             # It may have come to this before it could say that it lives.
             self._allow(way, 0)
-        wanted = 0 if self._yields(way) else most
+        wanted, life = 0 if self._yields(way) else most, self._lives
         # What it may open at any moment, also while the answer is on its way, is as good as used.
         used = max(route.connections, self._allowed.get(way.name, 0))
         wish = Wish(self._membership.owner, used, wanted)
-        self._allow(way, await self._ask(way, "connections", allot_connections, most, wish))
+        may = await self._ask(way, "connections", allot_connections, most, wish)
+        if life == self._lives:
+            self._allow(way, may)
 
     def _allow(self, way: Way, connections: int) -> None:
         self._allowed[way.name] = connections
