@@ -206,6 +206,57 @@ async def test_who_stood_still_lets_its_connections_go_before_it_says_that_it_li
     assert await settle([one, other]) == [2, 2]
 
 
+async def test_what_may_still_be_opened_is_given_back_only_when_it_may_not_any_more() -> None:
+    """It could be opened while the answer is on its way that says that others have it."""
+    huddle, _, (one, other) = await processes(2, binds=2)
+    allowed: list[int] = []
+    one.routes["sms"].allow = allowed.append  # it opens nothing
+    await settle([one], rounds=2)
+    assert allowed[-1] == huddle.states["sms"].connections[one.name].held == 2
+    await settle([other], rounds=1)
+    await settle([one], rounds=1)
+    assert (allowed[-1], huddle.states["sms"].connections[one.name].held) == (1, 2)
+    assert await settle([other], rounds=1) == [0]
+    await settle([one], rounds=1)
+    assert (allowed[-1], huddle.states["sms"].connections[one.name].held) == (1, 1)
+    assert await settle([other], rounds=1) == [1]
+
+
+async def test_who_comes_back_while_it_is_being_buried_keeps_what_it_has() -> None:
+    huddle, clock, (one, other) = await processes(2, binds=2)
+    clock.now += LASTS
+    done = asyncio.Event()
+
+    async def bury(_: str) -> None:
+        await other.beat()
+        assert await settle([other]) == [2]
+        done.set()
+
+    beating = asyncio.create_task(one.membership.beat_for_ever(dict, bury))
+    await done.wait()
+    assert other.name in huddle.said
+    assert huddle.states["sms"].connections[other.name].held == 2
+    beating.cancel()
+
+
+async def test_who_buries_others_for_long_says_all_the_while_that_it_lives() -> None:
+    huddle, clock, (one, other) = await processes(2)
+    clock.now += LASTS
+    asked = asyncio.Event()
+
+    async def bury(_: str) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    beating = asyncio.create_task(one.membership.beat_for_ever(dict, bury))
+    await asked.wait()
+    clock.now += LASTS
+    async with asyncio.timeout(5):
+        await huddle.until(lambda: huddle.said[one.name][1] > clock.now)
+    assert other.name in huddle.said, "it is not buried yet"
+    beating.cancel()
+
+
 async def test_the_only_connection_stays_where_it_is() -> None:
     _, _, some = await processes(3, binds=1)
     assert await settle(some[1:]) == [1, 0]

@@ -88,14 +88,20 @@ class Membership:
 
     async def beat_for_ever(self, routes: Callable[[], Mapping[str, str]], bury: Burial | None) -> None:
         """Go on saying so, and bury those that do not any more (none where `bury` is None); to be cancelled."""
-        while True:
-            try:
-                await self.beat(routes())
-                if bury is not None:
-                    await self._bury_dead(bury)
-            except StoreUnavailable as error:
-                log.warning("membership.store_unavailable", reason=str(error))
-            await asyncio.sleep(BEAT_SECONDS)
+        burying: asyncio.Task[None] | None = None
+        try:
+            while True:
+                try:
+                    await self.beat(routes())
+                except StoreUnavailable as error:
+                    log.warning("membership.store_unavailable", reason=str(error))
+                # Beside it: who buries others for long would be taken for dead meanwhile.
+                if bury is not None and (burying is None or burying.done()):
+                    burying = asyncio.create_task(self._bury_dead(bury))
+                await asyncio.sleep(BEAT_SECONDS)
+        finally:
+            if burying is not None:
+                burying.cancel()
 
     async def leave(self) -> None:
         """Tell the others that it is going, so that they need not wait for its death."""
@@ -106,13 +112,20 @@ class Membership:
             log.warning("membership.store_unavailable", reason=str(error))
 
     async def _bury_dead(self, bury: Burial) -> None:
-        for owner in await self._cluster.dead():
-            if owner == self.owner:
-                # It stood still and was late, and has just said that it lives.
-                continue
-            log.warning("membership.process_died", owner=owner)
-            await bury(owner)
-            await self._cluster.bury(owner)
+        try:
+            for owner in await self._cluster.dead():
+                if owner == self.owner:
+                    # It stood still and was late, and has just said that it lives.
+                    continue
+                log.warning("membership.process_died", owner=owner)
+                await bury(owner)
+                # One that only stood still may have come back meanwhile: what it has now is its own.
+                if owner in await self._cluster.dead():
+                    await self._cluster.bury(owner)
+        except StoreUnavailable as error:
+            log.warning("membership.store_unavailable", reason=str(error))
+        except Exception:
+            log.exception("membership.defect")
 
 
 def _nobody() -> None:
