@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from crash_kit import PASSWORD, PROGRAM, Client, end, guid_of, start
+from crash_kit import PASSWORD, PROGRAM, Client, guid_of
 
 from campana.config import load
+from campana.sandbox.drill_processes import Process
 from campana.wiring import services_for
 from tests.contract import postgres_kit
 
@@ -36,12 +37,13 @@ failures = 5
 class Door:
     """One process that answers."""
 
-    process: asyncio.subprocess.Process
+    process: Process
     port: int
 
     @classmethod
     async def open(cls, config: Path, log: Path) -> Door:
-        process, line = await start(str(PROGRAM), "--config", str(config), "api", log=log)
+        process = Process("api", (str(PROGRAM), "--config", str(config), "api"), log)
+        line = await process.start()
         found = re.search(r":(\d+)/", line)
         assert found is not None, line
         return cls(process, int(found[1]))
@@ -107,7 +109,7 @@ async def balancer(postgres: postgres_kit.Server, tmp_path: Path) -> AsyncIterat
 
         async def open_door(log: Path) -> None:
             doors.append(await Door.open(config, log))
-            stack.push_async_callback(end, doors[-1].process)
+            stack.push_async_callback(doors[-1].process.end)
 
         async with asyncio.TaskGroup() as opening:
             for number in range(2):
@@ -170,7 +172,7 @@ async def a_death_costs_a_repetition_and_no_more(client: Client, door: Door) -> 
     loading = asyncio.create_task(client.load(CAMPAIGN, numbers))
     while len(await client.guids(CAMPAIGN)) < 300:
         pass
-    await end(door.process)
+    await door.process.kill()
     acknowledged = await loading
     # What was not acknowledged may be there all the same: the same ids again, where the balancer leads now.
     again = await client.load(CAMPAIGN, [number for number in numbers if number not in set(acknowledged)])

@@ -6,6 +6,7 @@ Must not know what it leads to: the balance shows that.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -13,7 +14,7 @@ from random import Random
 from typing import Final, Protocol
 
 from campana.sandbox.drill_plan import Blow, Event, Incident, Role
-from campana.sandbox.drill_processes import Process, State
+from campana.sandbox.drill_processes import DidNotStart, Process, State
 from campana.sandbox.drill_proxy import Proxy
 from campana.sandbox.drill_town import Town
 from campana.sandbox.simulator import wall_clock
@@ -23,6 +24,7 @@ STALLED_SECONDS: Final = 60.0
 """Where nothing has arrived for so long, nothing is waited for any more."""
 PAGE_SECONDS: Final = 0.5
 TAKEN_OVER_WITHIN: Final = 30.0
+MOST_STARTS: Final = 5
 
 _PLANS: Final = b"\ncampana_planner 1"
 
@@ -109,7 +111,7 @@ class Troublemaker:
         strike = self._strike(incident, victim)
         await victim.kill()
         taking_over = asyncio.create_task(self._taken_over(incident))
-        await victim.start()
+        await _start(victim)
         self._back(replace(strike, ended=wall_clock(), taken_over_ms=await taking_over))
 
     async def _freeze(self, incident: Incident, victim: Process) -> None:
@@ -148,6 +150,15 @@ class Troublemaker:
                 return round((time.monotonic() - began) * 1_000)
             await asyncio.sleep(LOOK_SECONDS)
         return None
+
+
+async def _start(process: Process) -> None:
+    """Start a process, again where it ends at once, as a supervisor does: the database may just be cut off."""
+    for _ in range(MOST_STARTS - 1):
+        with contextlib.suppress(DidNotStart):
+            await process.start()
+            return
+    await process.start()
 
 
 async def _plans(port: int) -> bool:
