@@ -19,6 +19,7 @@ from crash_kit import PROGRAM
 
 from campana.cli.app import main
 from campana.storage import migrate
+from campana.storage.postgres import trial
 from tests.contract import postgres_kit
 
 pytestmark = [pytest.mark.xdist_group("crash"), pytest.mark.timeout(180)]
@@ -108,7 +109,7 @@ async def test_a_short_drill_on_postgresql(tmp_path: Path, database: str) -> Non
     check(json.loads(out), "PostgreSQL", {"sms", "email"})
     assert os.listdir(tmp_path) == []
     assert of_folder(tmp_path) == []
-    assert await asyncio.to_thread(migrate.revision, database) is None, "its tables are dropped"
+    assert not await trial.was_used(database), "its tables are dropped"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
@@ -145,9 +146,9 @@ def test_a_database_that_was_used_is_left_alone(
     migrate.upgrade(database)
     sentence = told(capsys, *SHORT, "--database", database)
     assert sentence.startswith("campana: the database is not an empty one: Campana has used it before.")
-    assert migrate.revision(database) == migrate.newest()
-    migrate.remove(database)
-    assert migrate.revision(database) is None
+    assert asyncio.run(trial.was_used(database))
+    asyncio.run(trial.remove(database))
+    assert not asyncio.run(trial.was_used(database))
 
 
 @pytest.mark.parametrize(

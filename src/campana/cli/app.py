@@ -13,7 +13,19 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from campana.cli import accounts, attempts, configuration, database, demo, drill, instance, routes, serving, speech, users
+from campana.cli import (
+    accounts,
+    attempts,
+    configuration,
+    database,
+    demo,
+    drill,
+    instance,
+    routes,
+    serving,
+    speech,
+    users,
+)
 from campana.cli.output import CommandError, Globals
 from campana.config import ConfigError
 from campana.domain.errors import MethodError

@@ -26,7 +26,7 @@ from campana.sandbox.drill_report import Report
 from campana.sandbox.drill_screen import Screen
 from campana.sandbox.drill_town import Plot, limits_for, town
 from campana.sandbox.drill_trouble import Troublemaker
-from campana.storage import migrate
+from campana.storage.postgres import trial
 
 
 class NotEmpty(Exception):
@@ -91,7 +91,7 @@ async def _database(options: DrillOptions) -> AsyncIterator[tuple[str | None, Pr
     if url is None:
         yield None, None
         return
-    if await asyncio.to_thread(migrate.revision, url) is not None:
+    if await trial.was_used(url):
         raise NotEmpty(
             "the database is not an empty one: Campana has used it before. "
             "A drill needs one of its own, as createdb makes it, so that it never meets a real campaign"
@@ -101,7 +101,7 @@ async def _database(options: DrillOptions) -> AsyncIterator[tuple[str | None, Pr
             yield through(url, proxy.port), proxy
     finally:
         if options.keep is None:
-            await asyncio.shield(asyncio.to_thread(migrate.remove, url))
+            await asyncio.shield(trial.remove(url))
 
 
 def _plot(folder: Path, options: DrillOptions, url: str | None) -> Plot:
