@@ -11,7 +11,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -96,8 +96,8 @@ class Server:
 
 
 @contextmanager
-def running() -> Iterator[Server]:
-    """Start a server with a migrated template, and stop it at the end."""
+def running(**settings: str) -> Iterator[Server]:
+    """Start a server with a migrated template, and stop it at the end; `settings` change those of the tests."""
     folder = Path(tempfile.mkdtemp(prefix="campana-postgres-", dir=_memory()))
     process = None
     try:
@@ -106,7 +106,7 @@ def running() -> Iterator[Server]:
             os.chown(folder, user.pw_uid, user.pw_gid)
         _initialise(folder, user)
         port = _free_port()
-        process = _start(folder, port, user)
+        process = _start(folder, port, user, settings)
         server = Server(folder, port, process)
         _wait(server)
         upgrade(server.url(_TEMPLATE))
@@ -173,7 +173,7 @@ def pooled(server: Server) -> Iterator[int]:
 
 
 @contextmanager
-def standby(server: Server) -> Iterator[Server]:
+def standby(server: Server, **settings: str) -> Iterator[Server]:
     """A standby of a server as it is now, which follows it by streaming until it is promoted."""
     found, port = programs(), _free_port()
     assert found is not None
@@ -185,7 +185,7 @@ def standby(server: Server) -> Iterator[Server]:
     copy = [found / "pg_basebackup", "-h", server.folder, "-p", str(server.port), "-U", "campana", "-R", "-c", "fast"]
     made = subprocess.run([*copy, "-D", folder / "data"], capture_output=True, text=True, check=False, **_as(user))
     assert made.returncode == 0, made.stderr
-    process = _start(folder, port, user)
+    process = _start(folder, port, user, settings)
     try:
         one = Server(folder, port, process)
         _until_ready(one)
@@ -223,15 +223,17 @@ def _initialise(folder: Path, user: pwd.struct_passwd | None) -> None:
     assert made.returncode == 0, made.stderr
 
 
-def _start(folder: Path, port: int, user: pwd.struct_passwd | None) -> subprocess.Popen[bytes]:
+def _start(
+    folder: Path, port: int, user: pwd.struct_passwd | None, settings: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
     found = programs()
     assert found is not None
     order = [found / "postgres", "-D", folder / "data", "-k", folder, "-h", "127.0.0.1", "-p", str(port)]
-    for name, value in _SETTINGS.items():
+    for name, value in {**_SETTINGS, **settings}.items():
         order += ["-c", f"{name}={value}"]
     with (folder / "log").open("wb") as log:
         process: subprocess.Popen[bytes] = subprocess.Popen(
-            order, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **_as(user)
+            order, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, **_as(user)
         )
     return process
 
