@@ -386,7 +386,7 @@ def _greet(server: socket.socket) -> None:
 def test_a_defect_is_told_without_a_traceback_unless_asked_for(
     run, file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_settings: object) -> str:
+    def broken(*_what: object) -> str:
         raise RuntimeError("no number +12025550123")
 
     monkeypatch.setattr(wiring, "upgrade", broken)
