@@ -169,6 +169,15 @@ def shown(cluster: Cluster, worker: int, line: str) -> Callable[[], Awaitable[bo
     return look
 
 
+def told_of(cluster: Cluster, worker: int, route: str) -> Callable[[], Awaitable[bool]]:
+    """Whether a worker knows that another has a route up."""
+
+    async def look() -> bool:
+        return route in (await asyncio.sleep(0.1, await cluster.facts(worker)))["up_elsewhere"]
+
+    return look
+
+
 def sms_route(port: int, name: str = "sms", **settings: Any) -> str:
     values = {"url": f"smpp://id:secret@127.0.0.1:{port}", "reconnect_min": 0.05, "reconnect_max": 0.2} | settings
     lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
@@ -262,6 +271,8 @@ async def test_workers_that_are_kept_to_routes_leave_the_others_alone(
                 await cluster.hire(1, "--channels", "sms", "--routes", "abroad")
                 await cluster.until(f"({UP} = 2)")
                 assert [list((await cluster.facts(worker))["routes"]) for worker in (0, 1)] == [["here"], ["abroad"]]
+                # Who does not know that the better route is up elsewhere would take its own, as when that is down.
+                await until(told_of(cluster, 0, "abroad"))
                 await cluster.client.add_campaign(CAMPAIGN)
                 await cluster.client.load(CAMPAIGN, [*range(20), *range(2_000, 2_020)])
                 told = await cluster.until_ended(CAMPAIGN, ["sms"])

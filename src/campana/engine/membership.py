@@ -59,6 +59,11 @@ class Membership:
         """Whether another process can send by a route."""
         return any(one.routes.get(route) == UP for one in self.members if one.owner != self.owner)
 
+    def up_elsewhere(self) -> list[str]:
+        """The routes by which other processes can send."""
+        others = [one.routes for one in self.members if one.owner != self.owner]
+        return sorted({name for routes in others for name, health in routes.items() if health == UP})
+
     def runs_elsewhere(self, route: str) -> bool:
         """Whether another process has a route, up or not."""
         return any(route in one.routes for one in self.members if one.owner != self.owner)

@@ -183,4 +183,5 @@ def _readiness(role: Role, inside: _Inside) -> tuple[bool, dict[str, Any]]:
     membership = inside.company.membership
     roles = [member.role for member in membership.members]
     facts["processes"] = {one.value: roles.count(one.value) for one in Role}
+    facts["up_elsewhere"] = membership.up_elsewhere()
     return membership.is_current, facts
