@@ -14,7 +14,9 @@ import pytest
 from crash_kit import PASSWORD, PROGRAM, Client, guid_of
 
 from campana.config import load
+from campana.domain.delivery import Medium
 from campana.sandbox.drill_processes import Process
+from campana.sandbox.drill_soap import contact_of
 from campana.wiring import services_for
 from tests.contract import postgres_kit
 
@@ -153,7 +155,7 @@ async def contacts_are_added_once(client: Client, direct: list[Client]) -> None:
     listings = [await one.guids(CAMPAIGN) for one in direct]
     assert listings[0] == listings[1]
     assert sorted(listings[0]) == [guid_of(number) for number in numbers]
-    more = client.contact(CAMPAIGN, guid_of(201), 201).partition("</sessionId>")[2]
+    more = contact_of(client.session, CAMPAIGN, 201, Medium).partition("</sessionId>")[2]
     codes = await asyncio.gather(*(of_session(one, "AddCampaignContact", more) for one in direct * 4))
     assert Counter(codes) == {"0": 1, "21": 7}
 

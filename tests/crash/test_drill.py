@@ -132,6 +132,7 @@ async def test_no_process_outlives_a_drill(tmp_path: Path, number: signal.Signal
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """The one line that a drill says which cannot be run."""
+    capsys.readouterr()
     with pytest.raises(SystemExit) as ended:
         main(["drill", *arguments])
     out, err = capsys.readouterr()

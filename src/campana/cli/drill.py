@@ -20,6 +20,7 @@ from campana.sandbox.drill_plan import Numbers
 from campana.sandbox.drill_processes import DidNotStart
 from campana.sandbox.drill_proxy import places_of
 from campana.sandbox.drill_screen import Screen
+from campana.telemetry import configure_logging
 
 INTERRUPTED = 130
 SEEDS = 1_000_000
@@ -105,6 +106,7 @@ def drill(
         rate=rate,
         keep=keep,
     )
+    configure_logging("error", "console")
     screen = Screen(quiet=as_json)
     try:
         report = run(options, screen)
