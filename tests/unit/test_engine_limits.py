@@ -160,6 +160,20 @@ async def test_a_permit_asked_twice_for_a_message_counts_no_more_than_was_grante
     assert way.pace.grant(1, clock.now) == 1
 
 
+async def test_what_is_asked_for_twice_leaves_when_it_is_asked_for_last() -> None:
+    """As an email does, before MAIL and before its content: two of them at once, whose contents follow later."""
+    clock = HandClock()
+    way, ours = way_of(rate=40), await passage(clock)
+    grant = await way.grant(2, ours, clock)
+    assert grant is not None
+    assert (grant.count, grant.permit(), grant.permit()) == (2, True, True)
+    clock.now += 700
+    assert (grant.permit(), grant.permit()) == (True, True)
+    grant.close()
+    assert way.pace.memory().departures[-1] == (START + 700, 2)
+    assert sum(count for _, count in way.pace.memory().departures) == 2
+
+
 async def test_a_grant_of_a_shut_gate_lets_nothing_leave() -> None:
     clock = HandClock()
     way, ours = way_of(rate=20), await passage(clock)

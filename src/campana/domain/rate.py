@@ -147,12 +147,26 @@ class Pace:
             count += self._departures.pop()[1]
         self._departures.append((now, count))
 
+    def moved(self, at: int, now: int) -> None:
+        """Note that one of the messages that were told to leave at `at` leaves at `now` instead, or its rest does."""
+        for index in range(len(self._departures) - 1, -1, -1):
+            instant, count = self._departures[index]
+            if instant == at:
+                self._departures[index] = (at, count - 1)
+                self._in_window -= 1
+            if instant <= at:
+                break
+        self._pending += 1
+        self.left(1, now)
+
     def had_left(self, count: int, at: int) -> None:
-        """Note that messages left at an instant that may be past, those granted by whoever keeps what is pending."""
+        """Note that messages left at an instant that may be past, those granted by whoever keeps what is pending; a
+        negative count takes back what was noted so."""
         departures = dict(self._departures)
-        departures[at] = departures.get(at, 0) + count
+        before = departures.get(at, 0)
+        departures[at] = max(0, before + count)
         self._departures = deque(sorted(departures.items()))
-        self._in_window += count
+        self._in_window += departures[at] - before
 
     def give_back(self, unused: int) -> None:
         """Return granted messages that did not leave, so that they do not count."""

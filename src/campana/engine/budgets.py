@@ -46,6 +46,11 @@ class CommonPace:
         """Note that granted messages leave at `now`."""
         self._left[now] = self._left.get(now, 0) + count
 
+    def moved(self, at: int, now: int) -> None:
+        """Note that what was told to leave at `at` leaves at `now`, or its rest does."""
+        self.left(-1, at)
+        self.left(1, now)
+
     def give_back(self, unused: int) -> None:
         """A grant has ended, and so many of its messages did not leave: all of it is told soon."""
         self._unspent += unused

@@ -6,6 +6,7 @@ Must not know how a route sends.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -37,23 +38,27 @@ class Book(Protocol):
 
     def left(self, count: int, now: int) -> None: ...
 
+    def moved(self, at: int, now: int) -> None: ...
+
     def give_back(self, unused: int) -> None: ...
 
 
 class Grant:
     """Messages that a route's pace allows to one lease; `permit` tells the pace when each leaves. To be closed.
 
-    What has not left when the grant lapses must not leave by it. Of a route with lines it is one message, and the line
-    that it takes.
+    A channel may ask again before a message's rest: then as many departures as were granted stand at the latest
+    moments asked, so that none is counted earlier than it is. What has not left when the grant lapses must not leave
+    by it. Of a route with lines it is one message, and the line that it takes.
     """
 
-    __slots__ = ("_book", "_clock", "_lapses_at", "_passage", "_unspent", "count", "line", "permit")
+    __slots__ = ("_book", "_clock", "_lapses_at", "_left_at", "_passage", "_unspent", "count", "line", "permit")
 
     def __init__(self, count: int, passage: Passage, book: Book | None, clock: Clock, lapses_at: int = NEVER) -> None:
         """`book` is None where nothing limits the route."""
         self.count = count
         self.permit: Permit = passage.permit if book is None else self._spend
         self._unspent = 0 if book is None else count
+        self._left_at: deque[int] = deque()
         self._passage = passage
         self._book = book
         self._clock = clock
@@ -83,9 +88,14 @@ class Grant:
         now = self._clock()
         if now >= self._lapses_at or not self._passage.permit():
             return False
-        if self._unspent and self._book is not None:
+        if self._book is None:
+            return True
+        if self._unspent:
             self._unspent -= 1
             self._book.left(1, now)
+        elif self._left_at:
+            self._book.moved(self._left_at.popleft(), now)
+        self._left_at.append(now)
         return True
 
 
