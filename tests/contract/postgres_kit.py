@@ -1,4 +1,4 @@
-"""A private PostgreSQL for tests: a server of our own in a folder of its own, and a fresh database for each test."""
+"""A private PostgreSQL for tests and benchmarks: a server in a folder of its own, with a fresh database for each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -26,7 +26,7 @@ OLDEST = 15
 _TEMPLATE = "campana_template"
 _START_S = 30.0
 _MEMORY, _ROOM = "/dev/shm", 2_000_000_000
-_SETTINGS = {
+_PASSING = {
     # Nothing here is to outlive the tests.
     "fsync": "off",
     "full_page_writes": "off",
@@ -96,9 +96,12 @@ class Server:
 
 
 @contextmanager
-def running() -> Iterator[Server]:
-    """Start a server with a migrated template, and stop it at the end."""
-    folder = Path(tempfile.mkdtemp(prefix="campana-postgres-", dir=_memory()))
+def running(within: Path | None = None, settings: Mapping[str, str] = _PASSING) -> Iterator[Server]:
+    """Start a server with a migrated template, and stop it at the end.
+
+    Its folder is made `within` another one, which everybody may enter; in memory where none is named.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="campana-postgres-", dir=within or _memory()))
     process = None
     try:
         user = _unprivileged() if os.geteuid() == 0 else None
@@ -106,7 +109,7 @@ def running() -> Iterator[Server]:
             os.chown(folder, user.pw_uid, user.pw_gid)
         _initialise(folder, user)
         port = _free_port()
-        process = _start(folder, port, user)
+        process = _start(folder, port, user, settings)
         server = Server(folder, port, process)
         _wait(server)
         upgrade(server.url(_TEMPLATE))
@@ -223,11 +226,13 @@ def _initialise(folder: Path, user: pwd.struct_passwd | None) -> None:
     assert made.returncode == 0, made.stderr
 
 
-def _start(folder: Path, port: int, user: pwd.struct_passwd | None) -> subprocess.Popen[bytes]:
+def _start(
+    folder: Path, port: int, user: pwd.struct_passwd | None, settings: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
     found = programs()
     assert found is not None
     order = [found / "postgres", "-D", folder / "data", "-k", folder, "-h", "127.0.0.1", "-p", str(port)]
-    for name, value in _SETTINGS.items():
+    for name, value in settings.items():
         order += ["-c", f"{name}={value}"]
     with (folder / "log").open("wb") as log:
         process: subprocess.Popen[bytes] = subprocess.Popen(
