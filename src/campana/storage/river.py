@@ -243,8 +243,11 @@ class LateNews(Protocol):
     async def purge_early(self, before: int) -> None:
         """Forget stored receipts that came before that instant and belong to nothing."""
 
-    async def overdue(self, route: str, before: int, limit: int) -> list[Handover]:
-        """Messages of a route taken before that instant of which no final receipt came, oldest first."""
+    async def overdue(self, route: str, before: int, now: int, limit: int) -> list[Handover]:
+        """Messages of a route taken before that instant of which no final receipt came, oldest first.
+
+        It reads what is older than `before`, however much is younger.
+        """
 
     async def calls_of(self, process: str, limit: int) -> list[Handover]:
         """Calls of which no end was told, those whose ids begin with the mark of a process (8 hexadecimal digits)."""
