@@ -5,7 +5,7 @@ Must not be run here: a store compiles them for its database.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, and_, bindparam, delete, func, literal, select
+from sqlalchemy import BigInteger, ColumnElement, Integer, bindparam, delete, func, literal, select
 
 from campana.domain.delivery import Medium
 from campana.storage.compiled import insert_keyless
@@ -37,25 +37,24 @@ _first_in_time = (
 )
 """What was taken first of all that is not overdue: ids rise with time, so that nothing behind it is. What a clock that
 ran ahead has dated to the future tells nothing."""
-_waited_for = (
-    select(
-        handovers.c.id,
-        handovers.c.route,
-        handovers.c.carrier_id,
-        handovers.c.delivery,
-        handovers.c.attempt,
-        handovers.c.at,
-        attempts.c.at,
-        deliveries.c.dial,
-        deliveries.c.revision,
-    )
-    .join_from(handovers, deliveries, deliveries.c.id == handovers.c.delivery)
-    .join(attempts, and_(attempts.c.delivery == handovers.c.delivery, attempts.c.attempt == handovers.c.attempt))
-    .limit(bindparam("most"))
-)
+# Not joined: PostgreSQL would read every delivery where it expects much.
+_attempt = (attempts.c.delivery == handovers.c.delivery, attempts.c.attempt == handovers.c.attempt)
+_waited_for = select(
+    handovers.c.id,
+    handovers.c.route,
+    handovers.c.carrier_id,
+    handovers.c.delivery,
+    handovers.c.attempt,
+    handovers.c.at,
+    select(attempts.c.at).where(*_attempt).scalar_subquery(),
+    select(deliveries.c.dial).where(deliveries.c.id == handovers.c.delivery).scalar_subquery(),
+    select(deliveries.c.revision).where(deliveries.c.id == handovers.c.delivery).scalar_subquery(),
+).limit(bindparam("most"))
+# Spelled so that no index on the route is taken: PostgreSQL is to go by the ids and stop.
+_of_route = handovers.c.route.concat("") == bindparam("route")
 overdue = _waited_for.where(
     handovers.c.id < func.coalesce(_first_in_time, literal(NEVER, BigInteger)),
-    handovers.c.route == bindparam("route"),
+    _of_route,
     handovers.c.at < bindparam("before"),
 ).order_by(handovers.c.id)
 calls_of = _waited_for.where(
