@@ -67,13 +67,14 @@ class Cost:
 
 @dataclass(slots=True)
 class Growth:
-    """A store, and what is measured on it."""
+    """A store, how much was put into it, and what is measured on it."""
 
     store: Store
     server: int
     account: int = 0
     user: int = 0
     made: int = 0
+    contacts: int = 0
     costs: dict[str, Cost] = field(default_factory=dict)
 
     async def begin(self) -> None:
@@ -100,6 +101,7 @@ class Growth:
 
     async def add(self, campaign: int, first: int, last: int) -> None:
         """Add contacts with these running numbers."""
+        self.contacts += last + 1 - first
         for start in range(first, last + 1, PAGE):
             page = [contact_of(campaign, number) for number in range(start, min(start + PAGE, last + 1))]
             await self.store.contacts.add_many(page, now_ms())
@@ -181,8 +183,10 @@ async def sizes(url: str) -> dict[str, tuple[int, int]]:
         return {table: (found.get((table, "table"), 0), found.get((table, "index"), 0)) for table in tables}
     direct = await asyncpg.connect(url)
     try:
-        ask = "SELECT pg_table_size($1::text::regclass), pg_indexes_size($1::text::regclass)"
-        return {table: tuple(await direct.fetchrow(ask, table)) for table in tables}
+        ask = "SELECT pg_table_size(name::regclass), pg_indexes_size(name::regclass) FROM unnest($1::text[]) AS name"
+        return {
+            table: (size, more) for table, (size, more) in zip(tables, await direct.fetch(ask, tables), strict=True)
+        }
     finally:
         await direct.close()
 
@@ -210,7 +214,13 @@ async def grow(url: str, server: int, sample: int, wanted: Sequence[int]) -> Non
             reached = size
         found = await _read(growth, campaigns[-1], size)
         counts = {name: {"seconds": cost.seconds, "cpu": cost.cpu} for name, cost in growth.costs.items()}
-        found |= {"size": size, "costs": counts, "sizes": await sizes(url), "took": time.perf_counter() - began}
+        found |= {
+            "size": size,
+            "costs": counts,
+            "sizes": await sizes(url),
+            "contacts": growth.contacts,
+            "took": time.perf_counter() - began,
+        }
         print(json.dumps(found), flush=True)
     await growth.store.close()
 

@@ -47,6 +47,10 @@ class Server:
         """The URL of one more empty database with Campana's tables. Not to be called in an event loop."""
         return self._kit.tcp_url(asyncio.run(self._kit.create()))
 
+    def drop(self, url: str) -> None:
+        """Remove a database that `fresh` made. Not to be called in an event loop."""
+        asyncio.run(self._kit.drop(url.rpartition("/")[2]))
+
 
 @contextmanager
 def server(settings: Mapping[str, str] | None = None) -> Iterator[Server]:

@@ -18,6 +18,8 @@ class Scale:
     shrink: int = 1
     stores: tuple[str, ...] = ("sqlite", "postgresql")
     """The kinds of database on which is measured what may lie on either."""
+    contacts: int = 1_000_000
+    """Contacts of the largest campaign."""
 
     @property
     def quick(self) -> bool:

@@ -21,7 +21,7 @@ from benchmarks.stores import open_store
 from campana.config import load
 from campana.domain.campaign import Campaign, EmailSettings, SmsSettings
 from campana.domain.delivery import Medium
-from campana.wiring import now_ms, services_for, upgrade
+from campana.wiring import now_ms, services_for
 
 ACCOUNT, USER, PASSWORD = "bench", "bench", "bench-bench-bench"
 
@@ -55,7 +55,6 @@ def campana(database: str, routes: Sequence[str] = (), filled: int = 0) -> Itera
 
 async def _prepare(file: Path, database: str, filled: int) -> None:
     settings = load(file, {})
-    upgrade(settings)
     async with services_for(settings) as services:
         await services.accounts.add_account(ACCOUNT, "UTC", "CA")
         await services.accounts.add_user(ACCOUNT, USER, "api", PASSWORD)

@@ -68,8 +68,10 @@ def drain(place: Place, port: int, count: int, receipts: bool, patience: float =
     """Drain a campaign of so many contacts into the SMSC at a port; what benchmarks.drain says of it."""
     url = f"smpp://bench:bench@127.0.0.1:{port}"
     route = {"name": "bench", "channel": "sms", "url": url, "window": WINDOW, "receipts": receipts}
-    with place.fresh() as url, running(python("benchmarks.drain", url, place.server, count, json.dumps(route))) as ours:
-        return _without_wait(ours.answer(patience), receipts)
+    with place.fresh() as database:
+        command = python("benchmarks.drain", database, place.server, count, json.dumps(route))
+        with running(command) as ours:
+            return _without_wait(ours.answer(patience), receipts)
 
 
 def of_server(place: Place, drains: list[dict[str, Any]], count: int) -> str:

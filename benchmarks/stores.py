@@ -5,9 +5,11 @@ Must not know what is measured on them.
 
 from __future__ import annotations
 
+import atexit
+import functools
 import resource
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,8 +47,7 @@ def on_each(name: str, scale: Scale, measure: Measure) -> Iterator[Finding]:
         if reason is not None:
             yield Finding(f"{name}, {NAMES[kind]}", "", skipped=reason)
             continue
-        with _place(kind) as place:
-            yield from measure(scale, place)
+        yield from measure(scale, _place(kind))
 
 
 async def open_store(url: str) -> Store:
@@ -77,18 +78,26 @@ def server_cpu(server: int) -> float:
     return family_cpu(server) if server else 0.0
 
 
-@contextmanager
-def _place(kind: str) -> Iterator[Place]:
+def _place(kind: str) -> Place:
     if kind == "sqlite":
-        yield SQLITE
-        return
-    with postgres.server() as server:
+        return SQLITE
+    server = _postgresql()
 
-        @contextmanager
-        def database() -> Iterator[str]:
-            yield server.fresh()
+    @contextmanager
+    def database() -> Iterator[str]:
+        url = server.fresh()
+        yield url
+        server.drop(url)
 
-        yield Place(NAMES[kind], database, server.pid)
+    return Place(NAMES[kind], database, server.pid)
+
+
+@functools.cache
+def _postgresql() -> postgres.Server:
+    """The server for all that is measured in one run: it starts when it is first needed and ends with the program."""
+    staying = ExitStack()
+    atexit.register(staying.close)
+    return staying.enter_context(postgres.server())
 
 
 @contextmanager
