@@ -184,7 +184,11 @@ class River(Protocol):
         no deleted campaign's."""
 
     async def plan(self, cuts: Sequence[Cut], now: int) -> list[int]:
-        """Cut chunks: what is due first, then fresh contacts. One size for each cut, 0 where nothing was due."""
+        """Cut chunks: what is due first, then fresh contacts. One size for each cut, 0 where nothing was due.
+
+        It may also be 0 where much had to be passed over that is not to be sent: what the lane still has as `fresh`
+        is then to be cut next.
+        """
 
     async def gate(self, campaign: int, medium: Medium, opens_at: int, closes_at: int) -> None:
         """Move the window of a lane's chunks that nobody has claimed."""
