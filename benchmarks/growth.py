@@ -47,7 +47,7 @@ def run(scale: Scale) -> Iterator[Finding]:
 def _measure(scale: Scale, place: Place) -> Finding:
     sample = scale.size(SAMPLE, SMALLEST)
     sizes = [SMALLEST]
-    while sizes[-1] < scale.size(scale.contacts, COMPARED):
+    while sizes[-1] * 10 <= scale.size(scale.contacts, COMPARED):
         sizes.append(sizes[-1] * 10)
     with (
         place.fresh() as url,
