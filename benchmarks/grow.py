@@ -228,9 +228,14 @@ async def grow(url: str, server: int, sample: int, wanted: Sequence[int]) -> Non
 async def _measure(growth: Growth, campaign: int, first: int, last: int) -> None:
     with growth.measured("adding"):
         await growth.add(campaign, first, last)
+    half = (last + 1 - first) // 2
     with growth.measured("planning"):
-        await growth.plan(campaign, last + 1 - first)
+        await growth.plan(campaign, half)
     with growth.measured("claim and complete"):
+        await growth.complete(awaited=NEVER)
+    with growth.measured("planning"):
+        await growth.plan(campaign, last + 1 - first - half)
+    with growth.measured("with carriers' ids"):
         awaited = await growth.complete(awaited=1)
     with growth.measured("receipts"):
         await growth.receive(awaited)
