@@ -19,6 +19,7 @@ from typing import Any, Final
 import asyncpg
 import uvloop
 
+from benchmarks.report import median
 from benchmarks.stores import Store, cpu, file_of, is_file, open_store
 from campana.domain.campaign import Campaign, SmsSettings
 from campana.domain.contact import Admitted
@@ -149,7 +150,7 @@ def _judged(one: ClaimedDelivery, is_awaited: bool) -> Judged:
 
 
 async def pages(store: Store, campaign: int) -> dict[str, float]:
-    """Read a campaign's list: milliseconds of its first page, and of its first and last full ones."""
+    """Read a campaign's list: milliseconds of its first page, and seconds a contact of its first and last full ones."""
     taken: list[tuple[float, int]] = []
     began = time.perf_counter()
     async for page in _timed(store, campaign, taken):
@@ -157,7 +158,7 @@ async def pages(store: Store, campaign: int) -> dict[str, float]:
     seconds, contacts = time.perf_counter() - began, sum(count for _, count in taken)
     full = [(each, count) for each, count in taken if count == max(count for _, count in taken)]
     few = full[: len(full) // 2 or 1][:10], full[-10:]
-    early, late = (sum(each for each, _ in some) / sum(count for _, count in some) for some in few)
+    early, late = (median([each / count for each, count in some]) for some in few)
     return {"first_ms": taken[0][0] * 1e3, "early": early, "late": late, "rate": contacts / seconds}
 
 
