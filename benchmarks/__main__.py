@@ -13,9 +13,27 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import add_contact, beside, calls, email, kannel, latency, setups, sms, speech, store, stream
+from benchmarks import (
+    add_contact,
+    beside,
+    calls,
+    email,
+    growth,
+    hot,
+    kannel,
+    latency,
+    long,
+    setups,
+    sms,
+    speech,
+    store,
+    stream,
+    tenants,
+    workers,
+)
 from benchmarks.processes import SCRATCH
 from benchmarks.report import Finding, Scale
+from benchmarks.stores import NAMES
 
 BENCHMARKS: dict[str, Callable[[Scale], Iterator[Finding]]] = {
     "sms": sms.run,
@@ -24,6 +42,11 @@ BENCHMARKS: dict[str, Callable[[Scale], Iterator[Finding]]] = {
     "add-contact": add_contact.run,
     "stream": stream.run,
     "store": store.run,
+    "hot": hot.run,
+    "workers": workers.run,
+    "tenants": tenants.run,
+    "scale": growth.run,
+    "long": long.run,
     "latency": latency.run,
     "calls": calls.run,
     "setups": setups.run,
@@ -37,12 +60,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Campana's benchmarks.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; none means all")
     parser.add_argument("--quick", action="store_true", help="see that they run; the figures mean nothing")
+    parser.add_argument("--store", choices=("sqlite", "postgresql", "both"), default="both", help="on which (both)")
+    parser.add_argument("--contacts", type=int, default=1_000_000, help="of the largest campaign (1,000,000)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of which the median counts (3)")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.names if name not in BENCHMARKS]
     if unknown:
         parser.error(f"there is no benchmark {unknown[0]}; there are {', '.join(BENCHMARKS)}")
-    scale = Scale(1, 50) if arguments.quick else Scale(arguments.rounds)
+    stores = tuple(NAMES) if arguments.store == "both" else (arguments.store,)
+    rounds, shrink = (1, 50) if arguments.quick else (arguments.rounds, 1)
+    scale = Scale(rounds, shrink, stores, arguments.contacts)
     print(_machine(), flush=True)
     for name in arguments.names or BENCHMARKS:
         began = time.monotonic()

@@ -18,9 +18,10 @@ from typing import Any, Final
 
 import uvloop
 
-from benchmarks.drain import TEXT, contacts, cpu, outcomes, until_idle
+from benchmarks.drain import TEXT, contacts, outcomes, until_idle
 from benchmarks.processes import cpu_of
 from benchmarks.rtp_echo import MARK, STOP
+from benchmarks.stores import Store, cpu, open_store
 from benchmarks.trunk import MANY, WatchedRoute, dropped_calls, tell
 from benchmarks.trunk import TEXT as SPOKEN
 from campana.bus.contract import Hint, News
@@ -33,7 +34,6 @@ from campana.domain.campaign import Campaign, SmsSettings, VoiceSettings
 from campana.domain.delivery import Medium
 from campana.engine.options import EngineOptions, Tools
 from campana.engine.runner import Engine
-from campana.storage.sqlite import SqliteStore
 from campana.telemetry import Metrics, configure_logging
 from campana.wiring import SWITCH_SECONDS, now_ms
 
@@ -53,7 +53,7 @@ CALLS: Final = Campaign(
 class House:
     """What a server has, but for its doors."""
 
-    store: SqliteStore
+    store: Store
     bus: LocalBus
     metrics: Metrics
     trunk: WatchedRoute
@@ -105,7 +105,7 @@ class House:
 
 async def measure(path: Path, asked: dict[str, Any]) -> dict[str, float]:
     """A house that drains a campaign, with calls up where they are asked for."""
-    store = await SqliteStore.open(path)
+    store = await open_store(f"sqlite:///{path}")
     speech = Speech(SpeechSettings(), path.parent / "speech")
     await speech.start()
     sms = CHANNELS["sms"].settings(**asked["sms"])

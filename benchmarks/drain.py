@@ -1,4 +1,4 @@
-"""Owns the process that is measured when a campaign drains: engine, embedded store and one route, as a server has them.
+"""Owns the process that is measured when a campaign drains: engine, store and one route, as a server has them.
 
 Must not know what it is compared with. Says one line of JSON: seconds and CPU seconds of filling and of draining.
 """
@@ -14,10 +14,12 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import uvloop
 
+from benchmarks.processes import folder
+from benchmarks.stores import Store, cpu, open_store
 from campana.bus.local import LocalBus
 from campana.channels.registry import CHANNELS, Means
 from campana.channels.voice.speech.settings import SpeechSettings
@@ -27,7 +29,6 @@ from campana.domain.contact import Admitted
 from campana.domain.delivery import Medium, Status
 from campana.engine.options import EngineOptions, Tools
 from campana.engine.runner import Engine
-from campana.storage.sqlite import SqliteStore
 from campana.storage.store import NewContact
 from campana.telemetry import Metrics, configure_logging
 from campana.wiring import SWITCH_SECONDS, now_ms
@@ -38,17 +39,19 @@ HTML = f"<html><body><h1>Hello</h1>{SENTENCE * 9}</body></html>"
 """About 1 kB."""
 LOOK_SECONDS = 0.02
 """How often the end is looked for; no more often, since looking costs."""
+TENTHS = 10
 _OUTCOMES = "campana_outcomes_total"
 _OPEN = "campana_chunks_open"
 
 
-def cpu() -> float:
-    """Seconds of CPU that this process has used, user and system."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
+class Tenth(NamedTuple):
+    """A tenth of a drain that was reached: when (`perf_counter`), and the most memory had by then (KiB)."""
+
+    at: float
+    memory: int
 
 
-async def fill(store: SqliteStore, count: int, medium: Medium) -> int:
+async def fill(store: Store, count: int, medium: Medium) -> int:
     """Add a campaign with so many contacts; its number."""
     account = await store.accounts.add_account("bench", "UTC", "CA", now_ms())
     user = await store.accounts.add_user(account.number, "bench", "api", "-", now_ms())
@@ -81,17 +84,24 @@ def _destination(medium: Medium, number: int) -> str:
     return f"user{number}@example.org" if medium is Medium.EMAIL else f"+1416{number:07d}"
 
 
-async def _succeeded(store: SqliteStore, campaign: int, medium: Medium) -> int:
+async def _succeeded(store: Store, campaign: int, medium: Medium) -> int:
     place = 3 if medium is Medium.SMS else 13
     return sum([line[place] == Status.SUCCESS async for page in store.contacts.pages(campaign, "") for line in page])
 
 
-async def until_idle(metrics: Metrics, count: int) -> None:
-    """Wait until so many outcomes are counted and every lease has ended: from then on all of it is on disk."""
+async def until_idle(metrics: Metrics, count: int) -> list[Tenth]:
+    """Wait until so many outcomes are counted and every lease has ended: from then on all of it is on disk.
+
+    Returns when each tenth of them had been reached.
+    """
+    tenths: list[Tenth] = []
     while True:
         values = _watched(metrics)
+        while len(tenths) < TENTHS and values[_OUTCOMES] * TENTHS >= count * (len(tenths) + 1):
+            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            tenths.append(Tenth(time.perf_counter(), memory))
         if values[_OUTCOMES] >= count and not values[_OPEN]:
-            return
+            return tenths
         await asyncio.sleep(LOOK_SECONDS)
 
 
@@ -110,26 +120,31 @@ def _watched(metrics: Metrics) -> Counter[str]:
     return values
 
 
-async def drain(path: Path, count: int, route: dict[str, Any]) -> dict[str, float]:
+async def drain(url: str, server: int, place: Path, count: int, route: dict[str, Any]) -> dict[str, Any]:
     """Fill a store, then send everything; on return every delivery stands as a success on disk."""
     kind = CHANNELS[route["channel"]]
     settings = kind.settings(**route)
     medium = Medium.SMS if route["channel"] == "sms" else Medium.EMAIL
-    store = await SqliteStore.open(path)
-    fill_began, fill_cpu = time.perf_counter(), cpu()
+    store = await open_store(url)
+    fill_began, fill_cpu = time.perf_counter(), cpu(server)
     campaign = await fill(store, count, medium)
-    filled = {"fill_seconds": time.perf_counter() - fill_began, "fill_cpu": cpu() - fill_cpu}
+    filled = {"fill_seconds": time.perf_counter() - fill_began, "fill_cpu": cpu(server) - fill_cpu}
     metrics = Metrics()
     options = EngineOptions(owner="bench", retry_delays=(60_000,))
-    means = Means(now_ms, Speech(SpeechSettings(), path.parent / "speech"))
+    means = Means(now_ms, Speech(SpeechSettings(), place))
     engine = Engine(store, [(kind.build(settings, means), settings)], LocalBus(), options, Tools(now_ms, metrics))
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
-    began, used = time.perf_counter(), cpu()
+    began, used, own = time.perf_counter(), cpu(server), cpu()
     await engine.start()
-    await until_idle(metrics, count * (2 if route.get("receipts") else 1))
-    drained = {"seconds": time.perf_counter() - began, "cpu": cpu() - used}
+    tenths = await until_idle(metrics, count * (2 if route.get("receipts") else 1))
+    drained: dict[str, Any] = {
+        "seconds": time.perf_counter() - began,
+        "cpu": cpu(server) - used,
+        "own_cpu": cpu() - own,
+    }
+    drained |= {"tenths": [one.at - began for one in tenths], "memory": [one.memory for one in tenths]}
     succeeded = await _succeeded(store, campaign, medium)
     if succeeded != count:
         raise RuntimeError(f"{count - succeeded} of {count} deliveries are no success")
@@ -139,12 +154,12 @@ async def drain(path: Path, count: int, route: dict[str, Any]) -> dict[str, floa
 
 
 def main() -> None:
-    """`python -m benchmarks.drain FILE COUNT ROUTE`, the route as JSON."""
+    """`python -m benchmarks.drain URL SERVER COUNT ROUTE`, the route as JSON."""
     configure_logging("warning", "json")
     sys.setswitchinterval(SWITCH_SECONDS)
-    path, count, route = Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        print(json.dumps(runner.run(drain(path, count, route))))
+    url, server, count, route = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4])
+    with folder() as place, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        print(json.dumps(runner.run(drain(url, server, place, count, route))))
 
 
 if __name__ == "__main__":

@@ -14,8 +14,10 @@ from typing import Any
 
 from benchmarks.debian import NotThere, Program, program
 from benchmarks.drain import HTML
-from benchmarks.processes import PATIENCE, Broken, await_port, folder, free_port, python, running
+from benchmarks.processes import PATIENCE, Broken, await_port, free_port, python, running
 from benchmarks.report import Finding, Scale, Target, median, number
+from benchmarks.sms import of_server
+from benchmarks.stores import Place, on_each
 from campana.channels.email import EmailRoute, EmailRouteSettings
 from campana.domain.delivery import Medium
 from campana.domain.message import Content
@@ -29,16 +31,16 @@ SHARE = 100.0
 
 
 def run(scale: Scale) -> Iterator[Finding]:
-    """The drain of one campaign."""
+    """The drain of one campaign, on each store."""
     try:
         source, sink = (program(name, "postfix", fetch=not scale.quick) for name in ("smtp-source", "smtp-sink"))
     except NotThere as error:
         yield Finding(NAME, "", skipped=str(error))
         return
-    yield _measure(scale, source, sink)
+    yield from on_each(NAME, scale, lambda scale, place: iter([_measure(scale, place, source, sink)]))
 
 
-def _measure(scale: Scale, source: Program, sink: Program) -> Finding:
+def _measure(scale: Scale, place: Place, source: Program, sink: Program) -> Finding:
     count = scale.size(COUNT)
     length = message_length()
     ours, theirs = [], []
@@ -49,14 +51,14 @@ def _measure(scale: Scale, source: Program, sink: Program) -> Finding:
         with running(command, environ=sink.environ):
             await_port(port)
             theirs.append(_source(source, port, count, length))
-            ours.append(_drain(port, count))
+            ours.append(_drain(place, port, count))
     rate = median([count / one["seconds"] for one in ours])
     ceiling = median([count / one["seconds"] for one in theirs])
     share = median([t["seconds"] / o["seconds"] for o, t in zip(ours, theirs, strict=True)]) * 100
     cost = [median([one["cpu"] / count * 1e6 for one in of]) for of in (ours, theirs)]
     return Finding(
-        NAME,
-        f"{number(rate)} msg/s, {number(cost[0])} us CPU a message",
+        f"{NAME}, {place.name}",
+        f"{number(rate)} msg/s, {number(cost[0])} us CPU a message{of_server(place, ours, count)}",
         f"{number(ceiling)} msg/s, {number(cost[1])} us: smtp-source -d (Postfix, C), same smtp-sink",
         f"{share:.0f} %",
         (Target(share, SHARE, "% of smtp-source's msg/s"),),
@@ -85,8 +87,8 @@ def _source(source: Program, port: int, count: int, length: int) -> dict[str, fl
     return {"seconds": seconds, "cpu": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime}
 
 
-def _drain(port: int, count: int) -> dict[str, Any]:
+def _drain(place: Place, port: int, count: int) -> dict[str, Any]:
     url = f"smtp://127.0.0.1:{port}"
     route = {"name": "bench", "channel": "email", "url": url, "tls": "off", "connections": CONNECTIONS}
-    with folder() as place, running(python("benchmarks.drain", place / "drain.db", count, json.dumps(route))) as ours:
+    with place.fresh() as url, running(python("benchmarks.drain", url, place.server, count, json.dumps(route))) as ours:
         return ours.answer()

@@ -22,6 +22,7 @@ from benchmarks import sms
 from benchmarks.debian import NotThere, Program, program
 from benchmarks.processes import PATIENCE, Broken, Process, await_port, folder, free_port, python, running
 from benchmarks.report import Finding, Scale, Target, median, number
+from benchmarks.stores import SQLITE
 
 NAME = "kannel"
 COUNT = 20_000
@@ -95,7 +96,7 @@ def run(scale: Scale) -> Iterator[Finding]:
             core, door = _through_kannel((bearerbox, smsbox), port, count)
             bearer.append(core / count * 1e6)
             boxes.append(door / count * 1e6)
-            drained = sms.drain(port, count, receipts=False)
+            drained = sms.drain(SQLITE, port, count, receipts=False)
             ours.append((drained["cpu"] + drained["fill_cpu"]) / count * 1e6)
     share = median([one / core for one, core in zip(ours, bearer, strict=True)]) * 100
     yield Finding(

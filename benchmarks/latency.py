@@ -16,6 +16,7 @@ from benchmarks.load import ANSWER, END, template
 from benchmarks.processes import PATIENCE, Broken
 from benchmarks.report import Finding, Scale, Target, number, percentile
 from benchmarks.server import Server, campana
+from benchmarks.stores import Place, on_each
 from campana.sandbox.smsc import SmscSimulator
 
 ADDS = 300
@@ -25,19 +26,23 @@ P50, P99 = 50.0, 250.0
 
 
 def run(scale: Scale) -> Iterator[Finding]:
-    """Single adds over one connection; each is waited for at the simulated SMSC."""
+    """Single adds over one connection, on each store; each is waited for at the simulated SMSC."""
+    yield from on_each("latency", scale, _run_on)
+
+
+def _run_on(scale: Scale, place: Place) -> Iterator[Finding]:
     adds = scale.size(ADDS, 10)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         came: asyncio.Queue[float] = asyncio.Queue()
         smsc = SmscSimulator(on_message=lambda _: came.put_nowait(time.perf_counter()), magic=False)
         runner.run(smsc.start())
         route = f'[[routes]]\nname = "bench"\nchannel = "sms"\nurl = "smpp://bench:bench@127.0.0.1:{smsc.port}"'
-        with campana([route]) as server:
+        with place.fresh() as url, campana(url, [route]) as server:
             answered, arrived = runner.run(_measure(server, came, adds))
         runner.run(smsc.stop())
     p50, p99 = percentile(arrived, 0.5), percentile(arrived, 0.99)
     yield Finding(
-        "latency",
+        f"latency, {place.name}",
         f"add to carrier p50 {number(p50)} ms, p99 {number(p99)} ms, worst {number(max(arrived))} ms",
         f"p50 {number(percentile(answered, 0.5))} ms: the durable answer to the add alone",
         f"{p50 / percentile(answered, 0.5):.1f} x",

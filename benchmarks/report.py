@@ -12,10 +12,14 @@ from statistics import median as _median
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much is measured: rounds of which the median counts, and a divisor of every size."""
+    """How much is measured: rounds of which the median counts, a divisor of every size, and on which stores."""
 
     rounds: int = 3
     shrink: int = 1
+    stores: tuple[str, ...] = ("sqlite", "postgresql")
+    """The kinds of database on which is measured what may lie on either."""
+    contacts: int = 1_000_000
+    """Contacts of the largest campaign."""
 
     @property
     def quick(self) -> bool:

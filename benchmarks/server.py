@@ -17,11 +17,11 @@ from pathlib import Path
 from benchmarks.drain import contacts
 from benchmarks.processes import Broken, Process, folder, running
 from benchmarks.soap import CAMPAIGN, PATH, call
+from benchmarks.stores import open_store
 from campana.config import load
 from campana.domain.campaign import Campaign, EmailSettings, SmsSettings
 from campana.domain.delivery import Medium
-from campana.storage.sqlite import SqliteStore
-from campana.wiring import now_ms, services_for, upgrade
+from campana.wiring import now_ms, services_for
 
 ACCOUNT, USER, PASSWORD = "bench", "bench", "bench-bench-bench"
 
@@ -37,12 +37,14 @@ class Server:
 
 
 @contextmanager
-def campana(routes: Sequence[str] = (), filled: int = 0) -> Iterator[Server]:
-    """A server with these routes (TOML), and a campaign with so many contacts. Nothing leaves without a route."""
+def campana(database: str, routes: Sequence[str] = (), filled: int = 0) -> Iterator[Server]:
+    """A server with these routes (TOML) on an empty database, and a campaign with so many contacts. Nothing leaves
+    without a route."""
     with folder() as place:
         file = place / "campana.toml"
-        file.write_text("\n".join(['[log]\nlevel = "warning"', "[server]\nport = 0", *routes]))
-        asyncio.run(_prepare(file, filled))
+        sections = ['[log]\nlevel = "warning"', f'[database]\nurl = "{database}"', "[server]\nport = 0"]
+        file.write_text("\n".join([*sections, *routes]))
+        asyncio.run(_prepare(file, database, filled))
         with running([sys.executable, "-m", "campana", "--config", str(file), "serve"]) as process:
             found = re.search(r":(\d+)/", process.line())
             if found is None:
@@ -51,13 +53,12 @@ def campana(routes: Sequence[str] = (), filled: int = 0) -> Iterator[Server]:
             yield Server(process, port, _open_session(port))
 
 
-async def _prepare(file: Path, filled: int) -> None:
+async def _prepare(file: Path, database: str, filled: int) -> None:
     settings = load(file, {})
-    upgrade(settings)
     async with services_for(settings) as services:
         await services.accounts.add_account(ACCOUNT, "UTC", "CA")
         await services.accounts.add_user(ACCOUNT, USER, "api", PASSWORD)
-    store = await SqliteStore.open(settings.database_path)
+    store = await open_store(database)
     user = await store.accounts.find_user(ACCOUNT, USER)
     assert user is not None
     campaign = Campaign(

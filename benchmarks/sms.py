@@ -9,8 +9,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks.processes import folder, python, running
+from benchmarks.processes import PATIENCE, python, running
 from benchmarks.report import Finding, Scale, Target, median, number
+from benchmarks.stores import Place, on_each
 
 COUNT = 100_000
 WINDOW = 500
@@ -21,12 +22,16 @@ SHARE = 25.0
 
 
 def run(scale: Scale) -> Iterator[Finding]:
-    """Without receipts, then with them."""
+    """Without receipts, then with them, on each store."""
+    yield from on_each("sms", scale, _run_on)
+
+
+def _run_on(scale: Scale, place: Place) -> Iterator[Finding]:
     for receipts in (False, True):
-        yield _measure(scale, receipts)
+        yield _measure(scale, place, receipts)
 
 
-def _measure(scale: Scale, receipts: bool) -> Finding:
+def _measure(scale: Scale, place: Place, receipts: bool) -> Finding:
     count = scale.size(COUNT if not receipts else COUNT // 2)
     ours, bare, sink_cpu = [], [], []
     for _ in range(scale.rounds):
@@ -35,15 +40,15 @@ def _measure(scale: Scale, receipts: bool) -> Finding:
             port = int(sink.line())
             bare.append(_bare(port, count, receipts))
             before = sink.cpu()
-            ours.append(drain(port, count, receipts))
+            ours.append(drain(place, port, count, receipts))
             sink_cpu.append((sink.cpu() - before) / count)
     rate = median([count / one["seconds"] for one in ours])
     ceiling = median([count / one["seconds"] for one in bare])
     share = median([b["seconds"] / o["seconds"] for o, b in zip(ours, bare, strict=True)]) * 100
     cost = [median([one["cpu"] / count * 1e6 for one in of]) for of in (ours, bare)]
     return Finding(
-        f"sms, {'with' if receipts else 'without'} receipts",
-        f"{number(rate)} msg/s, {number(cost[0])} us CPU a message",
+        f"sms, {'with' if receipts else 'without'} receipts, {place.name}",
+        f"{number(rate)} msg/s, {number(cost[0])} us CPU a message{of_server(place, ours, count)}",
         f"{number(ceiling)} msg/s, {number(cost[1])} us: a bare SMPP loop in Python, same sink",
         f"{share:.0f} %",
         (Target(share, SHARE, "% of the ceiling's msg/s"),),
@@ -59,12 +64,22 @@ def _bare(port: int, count: int, receipts: bool) -> dict[str, Any]:
         return _without_wait(process.answer(), receipts)
 
 
-def drain(port: int, count: int, receipts: bool) -> dict[str, Any]:
+def drain(place: Place, port: int, count: int, receipts: bool, patience: float = PATIENCE) -> dict[str, Any]:
     """Drain a campaign of so many contacts into the SMSC at a port; what benchmarks.drain says of it."""
     url = f"smpp://bench:bench@127.0.0.1:{port}"
     route = {"name": "bench", "channel": "sms", "url": url, "window": WINDOW, "receipts": receipts}
-    with folder() as place, running(python("benchmarks.drain", place / "drain.db", count, json.dumps(route))) as ours:
-        return _without_wait(ours.answer(), receipts)
+    with place.fresh() as database:
+        command = python("benchmarks.drain", database, place.server, count, json.dumps(route))
+        with running(command) as ours:
+            return _without_wait(ours.answer(patience), receipts)
+
+
+def of_server(place: Place, drains: list[dict[str, Any]], count: int) -> str:
+    """How much of the CPU of drains was the database server's; blank where there is none."""
+    if not place.server:
+        return ""
+    share = median([(one["cpu"] - one["own_cpu"]) / count * 1e6 for one in drains])
+    return f", {number(share)} of it the database server's"
 
 
 def _without_wait(found: dict[str, Any], receipts: bool) -> dict[str, Any]:

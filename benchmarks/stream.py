@@ -14,6 +14,7 @@ from benchmarks.processes import Broken, Process, python, running
 from benchmarks.report import Finding, Scale, Target, median, number
 from benchmarks.server import campana
 from benchmarks.soap import CAMPAIGN, request
+from benchmarks.stores import Place, on_each, server_cpu
 from campana.api.exchange import PART_BYTES
 
 CONTACTS = 200_000
@@ -39,24 +40,28 @@ class Reading:
 
 
 def run(scale: Scale) -> Iterator[Finding]:
-    """One list, several times from one server."""
+    """One list, several times from one server, on each store."""
+    yield from on_each("stream", scale, _run_on)
+
+
+def _run_on(scale: Scale, place: Place) -> Iterator[Finding]:
     count = scale.size(CONTACTS)
     ask = "GetCampaignContacts"
-    with campana(filled=count) as server:
+    with place.fresh() as url, campana(url, filled=count) as server:
         message = request(ask, f"<sessionId>{server.token}</sessionId><campaignId>{CAMPAIGN}</campaignId>")
-        ours = [_read(server.process, server.port, message) for _ in range(scale.rounds)]
+        ours = [_read(server.process, place.server, server.port, message) for _ in range(scale.rounds)]
     if any(reading.items != count for reading in ours):
         raise Broken(f"A list of {count} contacts had {ours[0].items}.")
     octets = ours[0].octets
     with running(python("benchmarks.constant", "stream", -(-octets // PART_BYTES))) as process:
         port = int(process.line())
-        bare = [_read(process, port, request(ask, "")) for _ in range(scale.rounds)]
+        bare = [_read(process, 0, port, request(ask, "")) for _ in range(scale.rounds)]
     rate = median([count / one.seconds for one in ours])
     ceiling = median([count * one.octets / octets / one.seconds for one in bare])
     # The first list is the one for which everything has still to be allocated.
     growth = max(one.growth for one in ours)
     yield Finding(
-        "stream",
+        f"stream, {place.name}",
         f"{number(rate)} contacts/s, {number(median([one.cpu / count * 1e6 for one in ours]))} us CPU a contact, "
         f"memory +{growth:.1f} MiB",
         f"{number(ceiling)} contacts/s: the same web server, as many bytes from memory",
@@ -66,10 +71,10 @@ def run(scale: Scale) -> Iterator[Finding]:
     )
 
 
-def _read(server: Process, port: int, message: bytes) -> Reading:
+def _read(server: Process, database: int, port: int, message: bytes) -> Reading:
     """Ask, and count what comes: octets and items, without keeping any."""
     server.forget_peak()
-    memory, used, began = server.memory(), server.cpu(), time.perf_counter()
+    memory, used, began = server.memory(), server.cpu() + server_cpu(database), time.perf_counter()
     octets = items = 0
     tail = b""
     with socket.create_connection(("127.0.0.1", port), 60) as link:
@@ -83,4 +88,5 @@ def _read(server: Process, port: int, message: bytes) -> Reading:
             items += (tail + data).count(_ITEM)
             tail = (tail + data)[-len(_ITEM) + 1 :]
     seconds = time.perf_counter() - began
-    return Reading(seconds, octets, items, server.cpu() - used, (server.memory() - memory) / 1024)
+    used = server.cpu() + server_cpu(database) - used
+    return Reading(seconds, octets, items, used, (server.memory() - memory) / 1024)

@@ -13,6 +13,7 @@ import pytest
 from campana.domain.campaign import Campaign, EmailSettings, SmsSettings, UncertainPolicy
 from campana.domain.contact import Admitted
 from campana.domain.delivery import Medium
+from campana.domain.moment import DAY
 from campana.domain.retry import RetryRule
 from campana.storage.postgres import PostgresStore
 from campana.storage.river import ClaimQuery, Cut, Lease
@@ -22,6 +23,7 @@ from campana.storage.tables import NEVER
 from tests.contract import postgres_kit
 
 NOW = 1_800_000_000_000
+LATER = NOW + DAY
 
 
 def guid(number: int) -> str:

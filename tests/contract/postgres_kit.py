@@ -1,4 +1,4 @@
-"""A private PostgreSQL for tests: a server of our own in a folder of its own, and a fresh database for each test."""
+"""A private PostgreSQL for tests and benchmarks: a server in a folder of its own, with a fresh database for each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OLDEST = 15
 _TEMPLATE = "campana_template"
 _START_S = 30.0
 _MEMORY, _ROOM = "/dev/shm", 2_000_000_000
-_SETTINGS = {
+PASSING = {
     # Nothing here is to outlive the tests.
     "fsync": "off",
     "full_page_writes": "off",
@@ -96,9 +96,12 @@ class Server:
 
 
 @contextmanager
-def running(**settings: str) -> Iterator[Server]:
-    """Start a server with a migrated template, and stop it at the end; `settings` change those of the tests."""
-    folder = Path(tempfile.mkdtemp(prefix="campana-postgres-", dir=_memory()))
+def running(within: Path | None = None, settings: Mapping[str, str] = PASSING) -> Iterator[Server]:
+    """Start a server with a migrated template, and stop it at the end.
+
+    Its folder is made `within` another one, which everybody may enter; in memory where none is named.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="campana-postgres-", dir=within or _memory()))
     process = None
     try:
         user = _unprivileged() if os.geteuid() == 0 else None
@@ -173,7 +176,7 @@ def pooled(server: Server) -> Iterator[int]:
 
 
 @contextmanager
-def standby(server: Server, **settings: str) -> Iterator[Server]:
+def standby(server: Server, settings: Mapping[str, str] = PASSING) -> Iterator[Server]:
     """A standby of a server as it is now, which follows it by streaming until it is promoted."""
     found, port = programs(), _free_port()
     assert found is not None
@@ -229,7 +232,7 @@ def _start(
     found = programs()
     assert found is not None
     order = [found / "postgres", "-D", folder / "data", "-k", folder, "-h", "127.0.0.1", "-p", str(port)]
-    for name, value in {**_SETTINGS, **settings}.items():
+    for name, value in settings.items():
         order += ["-c", f"{name}={value}"]
     with (folder / "log").open("wb") as log:
         process: subprocess.Popen[bytes] = subprocess.Popen(

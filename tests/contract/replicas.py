@@ -42,9 +42,10 @@ class Pair:
 def replicated() -> Iterator[Pair]:
     """Start both; the standby is in step before the first line of a test. Not for use in an event loop's thread."""
     # The private servers of tests wait for nobody; here the standby's word is what counts.
+    settings = {**postgres_kit.PASSING, "synchronous_commit": "on"}
     with (
-        postgres_kit.running(synchronous_commit="on") as primary,
-        postgres_kit.standby(primary, synchronous_commit="on") as standby,
+        postgres_kit.running(settings=settings) as primary,
+        postgres_kit.standby(primary, settings) as standby,
     ):
         asyncio.run(_have_it_wait(primary))
         yield Pair(primary, standby)

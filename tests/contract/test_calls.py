@@ -20,7 +20,7 @@ from campana.storage.river import Judged, Lease, Step
 from campana.storage.rows import ATTEMPTS_IN_A_PAGE as PAGE
 from campana.storage.sqlite import SqliteStore
 from campana.storage.store import AttemptRow, NewContact
-from tests.contract.conftest import NOW, World, a_campaign, guid, rules
+from tests.contract.conftest import LATER, NOW, World, a_campaign, guid, rules
 
 DELIVERING = Change(Status.DELIVERING, DeliveryCode.OK, True)
 FAILED, DELIVERED, INTERIM = ReceiptState.FAILED, ReceiptState.DELIVERED, ReceiptState.INTERIM
@@ -190,13 +190,13 @@ async def test_an_uncertain_call_goes_by_the_policy(
     if told:
         answer = await world.store.receipts.receipts([ended("a", UNCERTAIN, None)], interval, NOW)
     else:
-        (handover,) = await world.store.receipts.overdue("trunk", NOW + 1, 10)
+        (handover,) = await world.store.receipts.overdue("trunk", NOW + 1, LATER, 10)
         answer = await world.store.receipts.missing(handover, interval, NOW)
     assert [(one.medium, one.code) for one in answer.moved] == [(Medium.VOICE, standing[1])]
     assert tuple((await world.lines())[0][8:11]) == standing
     assert await world.plan(medium=Medium.VOICE, now=NOW + 59_999) == soon
     assert await world.plan(medium=Medium.VOICE, now=NOW + 60_000) == later
-    assert await world.store.receipts.overdue("trunk", NOW + 1, 10) == []
+    assert await world.store.receipts.overdue("trunk", NOW + 1, LATER, 10) == []
 
 
 async def test_an_uncertain_call_was_the_last_attempt(world: World) -> None:
@@ -237,7 +237,7 @@ async def test_a_page_may_end_between_two_attempts_of_one_contact(world: World) 
                 for one, call in zip(lease.deliveries, ids, strict=True)
             ]
             await world.store.river.release(Step(lease, judged, (), NOW), 0)
-        codes = await world.store.receipts.overdue("trunk", NOW + 1, PAGE)
+        codes = await world.store.receipts.overdue("trunk", NOW + 1, LATER, PAGE)
         await world.store.receipts.receipts([ended(one.carrier_id) for one in codes], again, NOW)
     found = await attempts(world)
     assert len(found) == len({(one.contact, one.attempt) for one in found}) == PAGE + 2

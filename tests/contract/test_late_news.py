@@ -11,7 +11,7 @@ from campana.domain.delivery import Medium, Status
 from campana.domain.message import IncomingMessage
 from campana.domain.outcome import Change, DeliveryCode, Receipt, ReceiptState
 from campana.storage.river import Judged, LateAnswer, Lease, Moved, Step
-from tests.contract.conftest import NOW, World, rules
+from tests.contract.conftest import LATER, NOW, World, rules
 
 DELIVERING = Change(Status.DELIVERING, DeliveryCode.OK, True)
 SUCCESS = Change(Status.SUCCESS, DeliveryCode.OK, True)
@@ -170,18 +170,35 @@ async def test_a_bounce_turns_success_into_failure_once(world: World) -> None:
 
 async def test_what_is_overdue_is_found_and_can_be_postponed(world: World) -> None:
     await handed_over(world, "a")
-    assert await world.store.receipts.overdue("main", NOW, 10) == []
-    assert await world.store.receipts.overdue("other", NOW + 1, 10) == []
-    found = await world.store.receipts.overdue("main", NOW + 1, 10)
+    assert await world.store.receipts.overdue("main", NOW, LATER, 10) == []
+    assert await world.store.receipts.overdue("other", NOW + 1, LATER, 10) == []
+    found = await world.store.receipts.overdue("main", NOW + 1, LATER, 10)
     assert [(one.carrier_id, one.dial, one.revision, one.at, one.first_at) for one in found] == [
         ("a", "+14165550001", 1, NOW, NOW)
     ]
     await world.store.receipts.postpone(found[0], NOW + 100)
-    assert await world.store.receipts.overdue("main", NOW + 100, 10) == []
-    again = await world.store.receipts.overdue("main", NOW + 101, 10)
+    assert await world.store.receipts.overdue("main", NOW + 100, LATER, 10) == []
+    again = await world.store.receipts.overdue("main", NOW + 101, LATER, 10)
     assert [(one.at, one.first_at) for one in again] == [(NOW + 100, NOW)]
     await world.store.receipts.receipts([news(DELIVERED, "a")], rules(), NOW)
-    assert await world.store.receipts.overdue("main", NOW + 1_000, 10) == []
+    assert await world.store.receipts.overdue("main", NOW + 1_000, LATER, 10) == []
+
+
+async def test_what_is_overdue_is_found_behind_what_waits_longer(world: World) -> None:
+    """However a clock was set meanwhile, and whatever the carrier still has at hand."""
+    receipts, river = world.store.receipts, world.store.river
+    await world.add(3)
+    for at, carrier_id in ((LATER, "ahead"), (NOW, "asked"), (NOW + 50, "b")):
+        await world.plan(1)
+        lease = await world.claim()
+        assert lease is not None
+        judged = [Judged(one.id, one.attempt, DELIVERING, "main", at, (carrier_id,)) for one in lease.deliveries]
+        await river.release(Step(lease, judged, (), NOW), 0)
+    (asked,) = await receipts.overdue("main", NOW + 1, NOW + 60, 10)
+    assert asked.carrier_id == "asked"
+    await receipts.postpone(asked, NOW + 60)
+    assert [one.carrier_id for one in await receipts.overdue("main", NOW + 51, NOW + 100, 10)] == ["b"]
+    assert [one.carrier_id for one in await receipts.overdue("main", NOW + 61, NOW + 100, 10)] == ["b", "asked"]
 
 
 @pytest.mark.parametrize(
@@ -196,7 +213,7 @@ async def test_a_receipt_that_never_comes_is_uncertain(
     world: World, policy: UncertainPolicy, expected: tuple[int, int, int]
 ) -> None:
     await handed_over(world, "a")
-    (handover,) = await world.store.receipts.overdue("main", NOW + 1, 10)
+    (handover,) = await world.store.receipts.overdue("main", NOW + 1, LATER, 10)
     await world.store.receipts.missing(handover, rules(policy), NOW)
     assert await standing(world) == expected
     assert await world.plan(now=NOW + 1) == (1 if policy is UncertainPolicy.RESEND else 0)
@@ -252,10 +269,10 @@ async def test_a_carrier_that_uses_an_id_again_leaves_nothing_in_progress_for_ev
     assert await world.statuses() == [Status.DELIVERING] * 2
     await receipts.receipts([news(DELIVERED, "7")], rules(), NOW)
     assert await world.statuses() == [Status.DELIVERING, Status.SUCCESS]
-    for handover in await receipts.overdue("main", NOW + 1, 10):
+    for handover in await receipts.overdue("main", NOW + 1, LATER, 10):
         await receipts.missing(handover, rules(), NOW + 1)
     assert await world.statuses() == [Status.PERMANENT_FAILURE, Status.SUCCESS]
-    assert await receipts.overdue("main", NOW + 1, 10) == []
+    assert await receipts.overdue("main", NOW + 1, LATER, 10) == []
 
 
 async def test_the_routes_of_which_receipts_are_waited_for(world: World) -> None:

@@ -73,6 +73,15 @@ async def test_additions_that_share_a_lost_transaction_are_all_told(cluster: Clu
     assert [line[0] for line in await world.lines()] == [one.guid for one, was in zip(new, told, strict=True) if was]
 
 
+async def test_a_list_that_is_broken_off_gives_its_connection_back(cluster: Cluster) -> None:
+    world = await cluster.open(Pooling(connections=1))
+    await world.add(100)
+    pages = world.store.contacts.pages(world.campaign.number, world.campaign.campaign.guid)
+    assert len(await anext(pages)) < 100
+    await pages.aclose()
+    assert len(await world.lines()) == 100
+
+
 async def test_no_more_connections_than_the_budget(cluster: Cluster) -> None:
     world = await cluster.open(Pooling(connections=3))
     await asyncio.gather(*(world.store.river.lanes() for _ in range(50)))

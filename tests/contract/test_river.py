@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from campana.domain.campaign import SmsSettings, UncertainPolicy
+from campana.domain.contact import Admitted
 from campana.domain.delivery import Medium, Status
 from campana.domain.outcome import Change, DeliveryCode
 from campana.storage.river import ClaimQuery, Cut, Judged, Lease, LeaseLost, Moved, Step, Waiting
+from campana.storage.store import NewContact
 from campana.storage.tables import NEVER
 from tests.contract.conftest import NOW, World, a_campaign, guid, rules
 
@@ -422,3 +424,20 @@ async def test_a_cut_takes_from_the_list_just_what_it_took(world: World) -> None
         taken.append([delivery.id for delivery in claimed.deliveries])
     assert taken == [[ids[0], ids[5]], ids[1:3], ids[3:5]]
     assert await world.plan(2, now=NOW + 10) == 0
+
+
+async def test_many_that_are_not_to_be_sent_are_passed_over_in_portions(world: World) -> None:
+    blank = Admitted(Medium.SMS, "", None, None, 0)
+    many = [NewContact(world.campaign.number, guid(number), (blank,)) for number in range(1, 10_002)]
+    await world.store.contacts.add_many(many, NOW)
+    await world.add(1, first=20_000)
+    assert await world.plan() == 0
+    assert await standing(world) == (2, None)
+    assert await world.plan() == 1
+    assert await standing(world) == (0, 1)
+
+
+async def standing(world: World) -> tuple[int, int | None]:
+    """Contacts of the SMS lane that were not planned, and the chunks that wait."""
+    (lane,) = [one for one in await world.store.river.lanes() if one.medium is Medium.SMS]
+    return lane.fresh, lane.waiting.chunks if lane.waiting else None

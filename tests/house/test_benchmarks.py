@@ -14,27 +14,45 @@ import pytest
 
 from benchmarks.__main__ import BENCHMARKS
 from benchmarks.report import Finding, Target, number, percentile
+from tests.contract import postgres_kit
 
 ROOT = Path(__file__).parents[2]
-FINDINGS = {
-    "sms": ["sms, without receipts", "sms, with receipts"],
-    "calls": ["calls, sound alone", "calls"],
-    "store": ["store, final outcomes", "store, with carrier ids"],
-}
-"""Those of a benchmark that has more than one, or another name than its own."""
+FINDINGS = {"sms": 2, "calls": 2, "store": 2}
+"""How many a benchmark has of a store, where that is more than one."""
+ON_POSTGRESQL_ALONE = {"hot", "workers"}
+ON_POSTGRESQL = ["sms", "latency", "scale", "hot", "workers"]
+"""Those that do something there that no other does; all of them on one server."""
 NEED_OTHERS = {"email", "kannel", "setups"}
 """Those that compare with programs which may not be there; a quick run fetches nothing."""
 
 
-@pytest.mark.parametrize("name", BENCHMARKS)
+@pytest.mark.parametrize("name", sorted(BENCHMARKS.keys() - ON_POSTGRESQL_ALONE))
 def test_a_benchmark_runs_and_says_what_it_found(name: str) -> None:
-    command = [sys.executable, "-m", "benchmarks", "--quick", name]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
-    assert ran.returncode == 0, ran.stderr
-    blocks = ran.stdout.split("\n\n")[1:]
-    if name in NEED_OTHERS and blocks[0].startswith(f"{name}: skipped."):
+    (found,) = findings("sqlite", name)
+    if name in NEED_OTHERS and found[0].startswith(f"{name}: skipped."):
         return
-    assert [block.partition("\n")[0] for block in blocks] == FINDINGS.get(name, [name])
+    judge(name, found)
+
+
+@pytest.mark.skipif(postgres_kit.why_not() is not None, reason=postgres_kit.why_not() or "")
+@pytest.mark.timeout(100 * len(ON_POSTGRESQL))
+def test_benchmarks_run_on_postgresql() -> None:
+    for name, found in zip(ON_POSTGRESQL, findings("postgresql", *ON_POSTGRESQL), strict=True):
+        judge(name, found)
+
+
+def findings(store: str, *names: str) -> list[list[str]]:
+    """What each benchmark finds in a quick run on a store, as blocks of lines."""
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--store", store, *names]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100 * len(names), check=False)
+    assert ran.returncode == 0, ran.stderr
+    runs = re.split(r"^  took .*\n", ran.stdout, flags=re.MULTILINE)[:-1]
+    return [re.split(r"(?:\A|\n)\n", run)[1:] for run in runs]
+
+
+def judge(name: str, blocks: list[str]) -> None:
+    """Each finding says figure, ceiling, ratio and target."""
+    assert [re.split("[,\n]", block)[0] for block in blocks] == [name] * FINDINGS.get(name, 1)
     for block in blocks:
         for label in ("figure", "ceiling", "ratio"):
             assert re.search(rf"^  {label} +\S", block, re.MULTILINE), block

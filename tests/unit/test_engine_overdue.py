@@ -37,7 +37,7 @@ class Ledger:
     async def routes(self) -> list[str]:
         return sorted({one.route for one in self.open.values()})
 
-    async def overdue(self, route: str, before: int, limit: int) -> list[Handover]:
+    async def overdue(self, route: str, before: int, now: int, limit: int) -> list[Handover]:
         found = [one for one in self.open.values() if one.route == route and one.at < before]
         return found[:limit]
 

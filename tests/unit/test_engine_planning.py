@@ -247,6 +247,17 @@ async def test_a_chunk_that_rests_for_a_moment_is_left_in_peace() -> None:
     assert works.bed.gated == []
 
 
+async def test_whoever_is_called_waits_behind_a_few_however_many_there_are() -> None:
+    works = Works([campaign_row(one, one) for one in range(1, 201)], [Silt(one, one, fresh=1) for one in range(1, 201)])
+    await works.planner.round()
+    assert [cut.campaign for cut in works.bed.cuts] == list(range(1, 51))
+    works.planner.hear(Hint(News.CONTACTS, 200))
+    await works.plan()
+    cut = [cut.campaign for cut in works.bed.cuts]
+    assert sorted(cut) == list(range(1, 201))
+    assert cut.index(200) <= 101
+
+
 def works_medium() -> Any:
     return Silt(1, 1).medium
 

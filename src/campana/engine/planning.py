@@ -10,6 +10,7 @@ from collections.abc import Callable
 import structlog
 
 from campana.bus.contract import Hint, News
+from campana.engine.agenda import Agenda
 from campana.engine.alarm import Alarm
 from campana.engine.duties import Duty
 from campana.engine.gates import SHUT, Gates, Opening, opening_of
@@ -48,7 +49,7 @@ class Planner:
         self._options = options
         self._clock = clock
         self._alarm = Alarm(clock, options.rescan_ms)
-        self._look_at: set[int] = set()
+        self._agenda = Agenda()
         self._rescanned_at = 0
         self._reminders: dict[int, int] = {}
         # Turns outlive a restart: they rise more slowly than microseconds do.
@@ -65,14 +66,14 @@ class Planner:
             self._rescanned_at = 0
             self._alarm.ring()
         elif hint.news in (News.CAMPAIGN, News.CONTACTS) and self._on_duty:
-            self._look_at.add(hint.number)
+            self._agenda.call(hint.number)
             self._alarm.ring()
 
     def _served(self, campaign: int, turn: int) -> None:
         """A chunk was claimed: there is room for the next one of its lane."""
         self._served_turn = max(self._served_turn, turn)
         if self._on_duty:
-            self._look_at.add(campaign)
+            self._agenda.call(campaign)
             self._alarm.ring()
 
     def remind(self, campaign: int, at: int) -> None:
@@ -104,6 +105,7 @@ class Planner:
         if held and not self._on_duty:
             # What was heard before may be anything; what others planned is told by the lanes themselves.
             log.info("planning.begun")
+            self._agenda.clear()
             self._rescanned_at = 0
             self._served_turn = max(self._served_turn, self._clock() * 1_000)
         self._on_duty = held
@@ -113,7 +115,10 @@ class Planner:
         return held
 
     async def round(self) -> bool:
-        """Look at every lane that may have something to plan; tell whether there is anything new to claim."""
+        """Look at some lanes that may have something to plan; tell whether there is anything new to claim.
+
+        Where there are more to look at, the next round comes at once.
+        """
         now = self._clock()
         moved = False
         lanes = await self._lanes_to_look_at(now)
@@ -129,25 +134,28 @@ class Planner:
         if not cuts:
             return moved
         sizes = await self._river.plan(cuts, now)
-        for cut, size in zip(cuts, sizes, strict=True):
-            if size:
-                # Perhaps there is more, and room for another chunk.
-                self._look_at.add(cut.campaign)
-                self._alarm.ring()
+        for cut in cuts:
+            # Perhaps there is more, and room for another chunk.
+            self._agenda.call(cut.campaign)
+        self._alarm.ring()
         return moved or any(sizes)
 
     async def _lanes_to_look_at(self, now: int) -> list[Lane]:
-        if now - self._rescanned_at >= self._options.rescan_ms or now < self._rescanned_at:
+        agenda = self._agenda
+        is_time = now - self._rescanned_at >= self._options.rescan_ms or now < self._rescanned_at
+        if is_time and not agenda.has_found:
             self._rescanned_at = now
-            self._look_at.clear()
             self._reminders = {number: at for number, at in self._reminders.items() if at > now}
-            return await self._river.lanes()
+            agenda.find(await self._river.lanes())
         for number, at in list(self._reminders.items()):
             if at <= now:
                 del self._reminders[number]
-                self._look_at.add(number)
-        numbers, self._look_at = sorted(self._look_at), set()
-        return [lane for number in numbers for lane in await self._river.lanes(number)]
+                agenda.call(number)
+        called = [lane for number in agenda.next_called() for lane in await self._river.lanes(number)]
+        found = agenda.next_found()
+        if not agenda.is_empty:
+            self._alarm.ring()
+        return called + found
 
     def _needs_chunk(self, lane: Lane, opening: Opening, now: int) -> bool:
         """Tell whether a chunk is to be cut from a lane now; if it may be later, set a reminder."""

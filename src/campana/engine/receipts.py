@@ -173,7 +173,7 @@ class Asker:
     async def ask(self, way: Way, wait_ms: int, rules: Rules) -> int:
         """Ask once about some of a route's messages that were taken more than `wait_ms` ago; tell of how many."""
         now = self._clock()
-        overdue = await self._news.overdue(way.name, now - wait_ms, OVERDUE_AT_ONCE)
+        overdue = await self._news.overdue(way.name, now - wait_ms, now, OVERDUE_AT_ONCE)
         # Side by side, as far as the route allows: a carrier that does not answer would hold up all for days.
         await asyncio.gather(*(self._ask_about(way, handover, wait_ms, rules) for handover in overdue))
         return len(overdue)
@@ -229,13 +229,13 @@ class Asker:
     async def _give_up(self, route: str, rules: Rules, before: int) -> None:
         """Nobody can be asked about the messages that a route took before that instant."""
         now = self._clock()
-        while overdue := await self._news.overdue(route, before, OVERDUE_AT_ONCE):
+        while overdue := await self._news.overdue(route, before, now, OVERDUE_AT_ONCE):
             await asyncio.gather(*(self._miss(one, rules, now) for one in overdue))
 
     async def _give_up_calls(self, route: str, rules: Rules) -> None:
         """Of a route that is not configured any more: what it had is known by the medium alone."""
         now = self._clock()
-        while overdue := await self._news.overdue(route, NEVER, OVERDUE_AT_ONCE):
+        while overdue := await self._news.overdue(route, NEVER, now, OVERDUE_AT_ONCE):
             calls = [one for one in overdue if medium_of(one.delivery) is Medium.VOICE]
             await asyncio.gather(*(self._miss(one, rules, now) for one in calls))
             if len(calls) < len(overdue):

@@ -184,7 +184,11 @@ class River(Protocol):
         no deleted campaign's."""
 
     async def plan(self, cuts: Sequence[Cut], now: int) -> list[int]:
-        """Cut chunks: what is due first, then fresh contacts. One size for each cut, 0 where nothing was due."""
+        """Cut chunks: what is due first, then fresh contacts. One size for each cut, 0 where nothing was due.
+
+        It may also be 0 where much had to be passed over that is not to be sent: what the lane still has as `fresh`
+        is then to be cut next.
+        """
 
     async def gate(self, campaign: int, medium: Medium, opens_at: int, closes_at: int) -> None:
         """Move the window of a lane's chunks that nobody has claimed."""
@@ -243,8 +247,11 @@ class LateNews(Protocol):
     async def purge_early(self, before: int) -> None:
         """Forget stored receipts that came before that instant and belong to nothing."""
 
-    async def overdue(self, route: str, before: int, limit: int) -> list[Handover]:
-        """Messages of a route taken before that instant of which no final receipt came, oldest first."""
+    async def overdue(self, route: str, before: int, now: int, limit: int) -> list[Handover]:
+        """Messages of a route taken before that instant of which no final receipt came, oldest first.
+
+        It reads what is older than `before`, however much is younger.
+        """
 
     async def calls_of(self, process: str, limit: int) -> list[Handover]:
         """Calls of which no end was told, those whose ids begin with the mark of a process (8 hexadecimal digits)."""

@@ -5,6 +5,7 @@ Must not know the rules of adding and editing: it is handed what passed them.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -139,13 +140,18 @@ class PostgresContacts:
         base = contact_id(campaign, 0)
         # A delivery's id is its contact's id plus a distance that is the same for a whole campaign.
         distances = [delivery_id(campaign, medium, 0) - base for medium in Medium]
-        after, last, limit = base, _last(campaign), FIRST_PAGE
-        while rows := await self._read(_PAGE, after, last, limit, *distances):
-            after = rows[-1][16]
-            lines: list[ContactLine] = [list(row[:16]) for row in rows]
-            texts = sum(len(text) for line in lines for text in (line[2], line[7], line[12]) if isinstance(text, str))
-            limit = max(1, min(PAGE, limit * 4, limit * MOST_TEXT // (texts + _ROOM * len(lines))))
-            yield lines
+        last, limit = _last(campaign), FIRST_PAGE
+        reading = asyncio.ensure_future(self._read(_PAGE, base, last, limit, *distances))
+        try:
+            while rows := await reading:
+                lines: list[ContactLine] = [list(row[:16]) for row in rows]
+                limit = _next_limit(limit, lines)
+                # The server reads the next page while this one is written: they share the time, not the core.
+                reading = asyncio.ensure_future(self._read(_PAGE, rows[-1][16], last, limit, *distances))
+                yield lines
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
 
     async def finish(self) -> None:
         """Wait for the contacts that are being added."""
@@ -169,6 +175,12 @@ class PostgresContacts:
         at = max(item.at for item in items)
         new = [item.contact for item in items]
         return await self._database.write(lambda connection: add_all(connection, new, at))
+
+
+def _next_limit(limit: int, lines: Sequence[ContactLine]) -> int:
+    """How many contacts the next page has: fewer where the texts of this one are long."""
+    texts = sum(len(text) for line in lines for text in (line[2], line[7], line[12]) if isinstance(text, str))
+    return max(1, min(PAGE, limit * 4, limit * MOST_TEXT // (texts + _ROOM * len(lines))))
 
 
 def _last(campaign: int) -> int:

@@ -49,6 +49,8 @@ _SETTINGS = {
     # not to read the whole of it when it has grown.
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
+    # To start other processes for a statement takes longer than the statement.
+    "max_parallel_workers_per_gather": "0",
 }
 _OUR_LOCKS = 0x43616D70
 """The first key of our advisory locks, so that they meet nobody else's in the same database."""

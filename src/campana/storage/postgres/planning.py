@@ -29,11 +29,16 @@ DELETE FROM due USING next
 WHERE due.campaign = $1 AND due.medium = $2 AND due.at = next.at AND due.delivery = next.delivery
 RETURNING due.delivery
 """
+_NEXT = "SELECT id, status FROM deliveries WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $3"
 _TAKE_FRESH = f"""
 SELECT count(*), min(id), max(id) FROM (
-  SELECT id FROM deliveries WHERE id > $1 AND id <= $2 AND status = {Status.PENDING:d} ORDER BY id LIMIT $3
+  SELECT id FROM ({_NEXT}) AS next WHERE status = {Status.PENDING:d} LIMIT $4
 ) AS fresh
 """
+_PASSED_OVER = f"SELECT count(*), max(id) FROM ({_NEXT}) AS next"
+
+PASSED_AT_ONCE = 10_000
+"""Deliveries that are looked at for one chunk: there may be millions in a row that are not to be sent."""
 
 
 async def cut_all(connection: Connection, cuts: Sequence[Cut], now: int) -> list[int]:
@@ -81,11 +86,15 @@ async def _cut_fresh(connection: Connection, cut: Cut, now: int) -> int:
     if lane is None or lane[0] >= lane[1]:
         return 0
     planned, contacts = lane
-    after, upto = (delivery_id(cut.campaign, cut.medium, number) for number in (planned, contacts))
-    (found,) = await connection.fetch(_TAKE_FRESH, after, upto, cut.limit)
+    bounds = (*(delivery_id(cut.campaign, cut.medium, number) for number in (planned, contacts)), PASSED_AT_ONCE)
+    (found,) = await connection.fetch(_TAKE_FRESH, *bounds, cut.limit)
     size, first, last = found
     if size:
         await add_chunk(connection, replace(cut, limit=size), Span(first, last, None), now)
-    to = number_of(last) if size == cut.limit else contacts
+    if size == cut.limit:
+        to = number_of(last)
+    else:
+        ((passed, reached),) = await connection.fetch(_PASSED_OVER, *bounds)
+        to = number_of(reached) if passed == PASSED_AT_ONCE else contacts
     await run(connection, queries.set_planned, of_campaign=cut.campaign, of_medium=int(cut.medium), to=to)
     return int(size)

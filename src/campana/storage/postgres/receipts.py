@@ -76,6 +76,8 @@ SELECT j.route, j.carrier_id, $4::bigint, j.body
 FROM unnest($1::text[], $2::text[], $3::text[]) AS j(route, carrier_id, body)
 """
 _COUNT_EARLY = "SELECT count(*) FROM early_receipts"
+# It goes behind those that were taken meanwhile: ids rise with time.
+_POSTPONE = "UPDATE handovers SET id = DEFAULT, at = $2 WHERE id = $1"
 _DROP_HANDOVERS = "DELETE FROM handovers WHERE id = ANY($1::bigint[])"
 
 _encode = msgspec.json.Encoder().encode
@@ -123,11 +125,10 @@ class PostgresReceipts:
         """Forget stored receipts that belong to nothing."""
         await self._database.write(lambda connection: run(connection, queries.purge_early, before=before))
 
-    async def overdue(self, route: str, before: int, limit: int) -> list[Handover]:
+    async def overdue(self, route: str, before: int, now: int, limit: int) -> list[Handover]:
         """Messages of which no final receipt came, oldest first."""
-        rows = await self._database.read(
-            lambda connection: fetch(connection, queries.overdue, route=route, before=before, most=limit)
-        )
+        which = {"route": route, "before": before, "now": now, "most": limit}
+        rows = await self._database.read(lambda connection: fetch(connection, queries.overdue, **which))
         return [Handover(*row) for row in rows]
 
     async def calls_of(self, process: str, limit: int) -> list[Handover]:
@@ -144,9 +145,7 @@ class PostgresReceipts:
 
     async def postpone(self, handover: Handover, now: int) -> None:
         """Ask again later."""
-        await self._database.write(
-            lambda connection: run(connection, queries.postpone, handover=handover.id, to_at=now)
-        )
+        await self._database.write(lambda connection: execute(connection, _POSTPONE, handover.id, now))
 
     async def missing(self, handover: Handover, rules: Rules, now: int) -> LateAnswer:
         """It is uncertain and goes by the rule."""

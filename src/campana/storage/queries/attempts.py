@@ -16,9 +16,16 @@ _contact = (
     .op("<<")(literal(CONTACT_BITS, Integer))
     .op("|")(attempts.c.delivery.op("&")((1 << CONTACT_BITS) - 1))
 )
+# Not joined: PostgreSQL would read every contact for one attempt, as long as it does not know how many there are.
+_guid = (
+    select(contacts.c.guid)
+    .where(contacts.c.id == _contact, contacts.c.deleted_at.is_(None))
+    .correlate(attempts)
+    .scalar_subquery()
+)
 page = (
     select(
-        contacts.c.guid,
+        _guid,
         attempts,
         calls.c.began_at,
         calls.c.ended_at,
@@ -33,13 +40,20 @@ page = (
         calls.c.q850,
         calls.c.reason,
     )
-    .join_from(attempts, contacts, contacts.c.id == _contact)
-    .outerjoin(calls, and_(calls.c.delivery == attempts.c.delivery, calls.c.attempt == attempts.c.attempt))
+    .outerjoin_from(
+        attempts,
+        calls,
+        and_(
+            calls.c.delivery == attempts.c.delivery,
+            calls.c.attempt == attempts.c.attempt,
+            calls.c.delivery.between(bindparam("after"), bindparam("upto")),
+        ),
+    )
     .where(
         attempts.c.delivery >= bindparam("after"),
         attempts.c.delivery <= bindparam("upto"),
         or_(attempts.c.delivery > bindparam("after"), attempts.c.attempt > bindparam("after_attempt")),
-        contacts.c.deleted_at.is_(None),
+        _guid.is_not(None),
     )
     .order_by(attempts.c.delivery, attempts.c.attempt)
     .limit(bindparam("most"))

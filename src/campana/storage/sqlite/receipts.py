@@ -59,6 +59,8 @@ DELETE FROM early_receipts WHERE id IN (
 )
 """
 _COUNT_EARLY = "SELECT count(*) FROM early_receipts"
+# It goes behind those that were taken meanwhile: ids rise with time.
+_POSTPONE = "UPDATE handovers SET id = (SELECT max(id) FROM handovers) + 1, at = :at WHERE id = :handover"
 _DROP_HANDOVERS = "DELETE FROM handovers WHERE id IN (SELECT value FROM json_each(:ids))"
 
 
@@ -102,11 +104,10 @@ class SqliteReceipts:
         """Forget stored receipts that belong to nothing."""
         await self._database.write(lambda connection: run(connection, queries.purge_early, before=before).rowcount)
 
-    async def overdue(self, route: str, before: int, limit: int) -> list[Handover]:
+    async def overdue(self, route: str, before: int, now: int, limit: int) -> list[Handover]:
         """Messages of which no final receipt came, oldest first."""
-        rows = await self._database.read(
-            lambda connection: run(connection, queries.overdue, route=route, before=before, most=limit).fetchall()
-        )
+        which = {"route": route, "before": before, "now": now, "most": limit}
+        rows = await self._database.read(lambda connection: run(connection, queries.overdue, **which).fetchall())
         return [Handover(*row) for row in rows]
 
     async def calls_of(self, process: str, limit: int) -> list[Handover]:
@@ -123,9 +124,8 @@ class SqliteReceipts:
 
     async def postpone(self, handover: Handover, now: int) -> None:
         """Ask again later."""
-        await self._database.write(
-            lambda connection: run(connection, queries.postpone, handover=handover.id, to_at=now).rowcount
-        )
+        values = {"handover": handover.id, "at": now}
+        await self._database.write(lambda connection: connection.execute(_POSTPONE, values).rowcount)
 
     async def missing(self, handover: Handover, rules: Rules, now: int) -> LateAnswer:
         """It is uncertain and goes by the rule."""

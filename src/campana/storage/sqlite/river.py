@@ -46,6 +46,8 @@ MOST_TEXT = 4_000_000
 _EPOCHS = itertools.count(1)
 """Never the same twice in a process, whose owner's name is its own: SQLite gives the id of a chunk that is gone to
 another one, and a lease of the one must not pass for a lease of the other."""
+PASSED_AT_ONCE = 10_000
+"""Deliveries that are looked at for one chunk: there may be millions in a row that are not to be sent."""
 CANCELLED_AT_ONCE = 20_000
 """Contact numbers that the sweep of a deleted campaign passes in one transaction."""
 
@@ -63,11 +65,11 @@ _FORGET_DUE = """
 DELETE FROM due WHERE campaign = :campaign AND medium = :medium
   AND (at, delivery) IN (SELECT value->>0, value->>1 FROM json_each(:rows))
 """
+_NEXT = "SELECT id, status FROM deliveries WHERE id > :after AND id <= :upto ORDER BY id LIMIT :most"
 _TAKE_FRESH = f"""
-SELECT count(*), min(id), max(id) FROM (
-  SELECT id FROM deliveries WHERE id > :after AND id <= :upto AND status = {Status.PENDING:d} ORDER BY id LIMIT :limit
-)
+SELECT count(*), min(id), max(id) FROM (SELECT id FROM ({_NEXT}) WHERE status = {Status.PENDING:d} LIMIT :limit)
 """
+_PASSED_OVER = f"SELECT count(*), max(id) FROM ({_NEXT})"
 _NEXT_CHUNK = """
 SELECT k.id, k.campaign, k.medium, k.first, k.last, k.ids, k.turn, k.closes_at, k.size, c.revision
 FROM chunks AS k JOIN campaigns AS c ON c.number = k.campaign
@@ -304,11 +306,16 @@ def _cut(connection: sqlite3.Connection, cut: Cut, now: int) -> int:
     bounds = {
         "after": delivery_id(cut.campaign, cut.medium, planned),
         "upto": delivery_id(cut.campaign, cut.medium, contacts),
+        "most": PASSED_AT_ONCE,
     }
     size, first, last = connection.execute(_TAKE_FRESH, {"limit": cut.limit, **bounds}).fetchone()
     if size:
         _insert_chunk(connection, cut, _Span(first, last, None), size, now)
-    to = number_of(last) if size == cut.limit else contacts
+    if size == cut.limit:
+        to = number_of(last)
+    else:
+        passed, reached = connection.execute(_PASSED_OVER, bounds).fetchone()
+        to = number_of(reached) if passed == PASSED_AT_ONCE else contacts
     run(connection, queries.set_planned, of_campaign=cut.campaign, of_medium=int(cut.medium), to=to)
     return int(size)
 
