@@ -1,11 +1,10 @@
-"""Owns the CPU of the store's part of the river: claiming deliveries and recording what became of them.
+"""Owns the CPU of the store's part of the river: claiming deliveries and recording what became of them, on SQLite.
 
 Must not know how the store does it. The ceiling is SQLite itself with the fewest statements that could do it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from collections.abc import Iterator
@@ -14,26 +13,28 @@ from typing import Any
 
 import uvloop
 
-from benchmarks.drain import cpu, fill
+from benchmarks import store_postgres
+from benchmarks.claiming import CHUNK, FLUSH, WORKERS, Work, completed, filled, planned
+from benchmarks.drain import cpu
 from benchmarks.processes import folder, python, running
 from benchmarks.report import Finding, Scale, Target, median, number
-from campana.domain.delivery import Medium, Status
-from campana.domain.outcome import Change, DeliveryCode
-from campana.storage.river import ClaimQuery, Cut, Judged, Step
 from campana.storage.sqlite import SqliteStore
 from campana.storage.sqlite.database import connect
-from campana.storage.tables import NEVER
-from campana.wiring import now_ms
+from campana.telemetry import configure_logging
 
 COUNT = 100_000
-CHUNK, FLUSH, WORKERS = 500, 100, 4
 CPU_PER_MILLION = 3.5
-
-_SUCCESS = Change(Status.SUCCESS, DeliveryCode.OK, True)
-_DELIVERING = Change(Status.DELIVERING, DeliveryCode.OK, True)
 
 
 def run(scale: Scale) -> Iterator[Finding]:
+    """On each of the stores that are measured."""
+    if "sqlite" in scale.stores:
+        yield from _on_sqlite(scale)
+    if "postgresql" in scale.stores:
+        yield from store_postgres.run(scale)
+
+
+def _on_sqlite(scale: Scale) -> Iterator[Finding]:
     """Outcomes that are final at once, then those that a carrier gave an id."""
     count = scale.size(COUNT, CHUNK)
     for with_ids in (False, True):
@@ -42,10 +43,10 @@ def run(scale: Scale) -> Iterator[Finding]:
             bare.append(_run("bare", count, with_ids))
             ours.append(_run("store", count, with_ids))
         cost, least = (median([one["cpu"] / count * 1e6 for one in of]) for of in (ours, bare))
-        planned = median([one["plan"] / count * 1e6 for one in ours])
+        plan = median([one["plan"] / count * 1e6 for one in ours])
         yield Finding(
             f"store, {'with carrier ids' if with_ids else 'final outcomes'}",
-            f"{number(cost)} s CPU a million to claim and complete ({number(planned)} s to plan)",
+            f"{number(cost)} s CPU a million to claim and complete ({number(plan)} s to plan)",
             f"{number(least)} s: SQLite alone, two range updates and a commit for each chunk",
             f"{cost / least:.1f} x",
             (Target(cost, CPU_PER_MILLION, "s CPU a million", at_least=False),),
@@ -58,36 +59,22 @@ def _run(what: str, count: int, with_ids: bool) -> dict[str, Any]:
         return one.answer()
 
 
-async def through_store(path: Path, count: int, with_ids: bool) -> dict[str, float]:
-    """Plan, then claim and complete everything as the engine does, without rendering or sending."""
+async def through_store(path: Path, work: Work) -> dict[str, float]:
+    """Plan, then claim and complete everything."""
     store = await SqliteStore.open(path)
-    campaign = await fill(store, count, Medium.SMS)
+    campaign = await filled(store, work)
     began = cpu()
-    for turn in range(0, count, CHUNK):
-        await store.river.plan([Cut(campaign, Medium.SMS, CHUNK, turn, 0, NEVER)], now_ms())
-    planned = cpu()
-    await asyncio.gather(*(_worker(store, with_ids) for _ in range(WORKERS)))
+    await planned(store, campaign, work)
+    ready = cpu()
+    await completed(store, work)
     done = cpu()
     await store.close()
-    return {"plan": planned - began, "cpu": done - planned}
+    return {"plan": ready - began, "cpu": done - ready}
 
 
-async def _worker(store: SqliteStore, with_ids: bool) -> None:
-    while lease := await store.river.claim(ClaimQuery("bench", (Medium.SMS,), now_ms(), now_ms() + 30_000)):
-        judged: list[Judged] = []
-        for start in range(0, len(lease.deliveries), FLUSH):
-            portion = lease.deliveries[start : start + FLUSH]
-            await store.river.step(Step(lease, judged, [one.id for one in portion], now_ms()))
-            at = now_ms()
-            if with_ids:
-                judged = [Judged(one.id, one.attempt, _DELIVERING, "sms", at, (f"{one.id}",)) for one in portion]
-            else:
-                judged = [Judged(one.id, one.attempt, _SUCCESS, "sms", at) for one in portion]
-        await store.river.release(Step(lease, judged, (), now_ms()), 0)
-
-
-def bare(path: Path, count: int, with_ids: bool) -> dict[str, float]:
+def bare(path: Path, work: Work) -> dict[str, float]:
     """The least that claims and completes: a chunk's range set to sending, then to its outcome; durable each time."""
+    count = work.count
     connection = connect(path)
     columns = "id INTEGER PRIMARY KEY, status, last_error, attempts_left, tries, due_at, destination, dial, text"
     connection.execute(f"CREATE TABLE d ({columns})")
@@ -105,7 +92,7 @@ def bare(path: Path, count: int, with_ids: bool) -> dict[str, float]:
         connection.execute("BEGIN")
         done = "UPDATE d SET status = 4, tries = tries + 1, attempts_left = attempts_left - 1 WHERE id BETWEEN ? AND ?"
         connection.execute(done, span)
-        if with_ids:
+        if work.with_ids:
             ids = [(f"{n:x}", n) for n in range(span[0], span[1] + 1)]
             connection.executemany("INSERT INTO h (carrier_id, delivery) VALUES (?, ?)", ids)
         connection.execute("COMMIT")
@@ -114,8 +101,9 @@ def bare(path: Path, count: int, with_ids: bool) -> dict[str, float]:
 
 def main() -> None:
     """`python -m benchmarks.store store|bare FILE COUNT IDS`; says one line of JSON."""
-    what, path, count, with_ids = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "1"
-    found = uvloop.run(through_store(path, count, with_ids)) if what == "store" else bare(path, count, with_ids)
+    configure_logging("warning", "json")
+    what, path, work = sys.argv[1], Path(sys.argv[2]), Work(int(sys.argv[3]), sys.argv[4] == "1")
+    found = uvloop.run(through_store(path, work)) if what == "store" else bare(path, work)
     print(json.dumps(found))
 
 

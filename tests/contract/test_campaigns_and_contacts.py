@@ -240,6 +240,17 @@ async def test_a_contact_deleted_while_its_chunk_is_leased_is_withdrawn(world: W
     assert await world.statuses() == [Status.PENDING, Status.PENDING]
 
 
+async def test_a_contact_deleted_before_a_lease_is_split_is_withdrawn_from_its_part(world: World) -> None:
+    await world.add(4)
+    await world.plan()
+    lease = await world.claim()
+    await world.store.contacts.delete(world.campaign.number, guid(4), NOW)
+    odd, even = await world.store.river.split(lease, [lease.deliveries[::2], lease.deliveries[1::2]])
+    ids = [[one.id for one in part.deliveries] for part in (odd, even)]
+    assert await world.store.river.step(Step(odd, [], ids[0], NOW)) == frozenset()
+    assert await world.store.river.step(Step(even, [], ids[1], NOW)) == {ids[1][1]}
+
+
 async def test_texts_of_all_kinds_survive(world: World) -> None:
     texts = ["plain", 'quote " back \\ slash', "line\nbreak\r\ttab", "漢字 📱 é", "</a>&amp;", "", "\x7f", "null"]
     new = [

@@ -17,6 +17,7 @@ from campana.domain.contact import Admitted, MediumState, ReplaceMedium
 from campana.domain.delivery import Medium, Status
 from campana.domain.errors import MethodCode, MethodError
 from campana.domain.message import IncomingMessage
+from campana.domain.outcome import Change
 from campana.services.lockout import Lockout
 from campana.storage.river import Cut, Judged, LeaseLost, Step
 from campana.storage.store import Failures, NewContact
@@ -259,6 +260,38 @@ async def test_uses_of_the_same_sessions_noted_by_several_processes(cluster: Clu
     await asyncio.gather(*notes)
     found = [(await worlds[0].store.sessions.find(token)).last_used_at - NOW for token in tokens]
     assert found == [11, 0] * 100
+
+
+async def test_a_contact_that_is_deleted_just_before_a_step_is_withdrawn(cluster: Cluster) -> None:
+    """The step waits for the deletion, which its statement was too early to see."""
+    one = await cluster.open()
+    lease = await leased(one, 2)
+    ids = [delivery.id for delivery in lease.deliveries]
+    async with cluster.meddler.transaction():
+        # The deletion in the middle: it has the chunk.
+        await cluster.meddler.execute("UPDATE chunks SET size = size - 1 WHERE id = $1", lease.chunk)
+        await cluster.meddler.execute(
+            f"UPDATE deliveries SET status = {Status.CANCELLED:d}, attempts_left = 0 WHERE id = $1", ids[1]
+        )
+        step = asyncio.create_task(one.store.river.step(Step(lease, (), ids, NOW)))
+        await cluster.until_somebody_waits()
+    assert await step == {ids[1]}
+
+
+@pytest.mark.parametrize("change", [SUCCESS, DELIVERING])
+async def test_a_lease_that_is_kept_alive_while_it_ends(cluster: Cluster, change: Change) -> None:
+    """The last step waits for the heartbeat and goes on with the chunk as that left it."""
+    one = await cluster.open()
+    lease = await leased(one, 3)
+    last = Step(lease, judged(lease, change, *([] if change is SUCCESS else "abc")), (), NOW)
+    async with cluster.meddler.transaction():
+        await cluster.meddler.execute("UPDATE chunks SET lease_until = lease_until + 1 WHERE id = $1", lease.chunk)
+        release = asyncio.create_task(one.store.river.release(last, 0))
+        await cluster.until_somebody_waits()
+    assert await release is False
+    assert await one.statuses() == [change.status] * 3
+    assert await cluster.meddler.fetchval("SELECT count(*) FROM chunks") == 0
+    assert await cluster.meddler.fetchval("SELECT count(*) FROM attempts") == 3
 
 
 async def test_an_edit_beside_a_planner_is_planned(cluster: Cluster) -> None:

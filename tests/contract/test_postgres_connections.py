@@ -54,9 +54,17 @@ async def test_a_connection_that_dies_in_a_transaction_undoes_it_whole(cluster: 
 async def test_connections_that_died_idle_are_replaced_unseen(cluster: Cluster) -> None:
     world = await cluster.open()
     await asyncio.gather(*(world.store.river.lanes() for _ in range(8)))
-    for use in (lambda: world.add(1), world.lines, world.plan, world.claim):
+    for use in (lambda: world.add(3), world.lines, world.plan):
         await end_backends(cluster)
         assert await use()
+    await end_backends(cluster)
+    lease = await world.claim()
+    assert lease is not None
+    await end_backends(cluster)
+    assert await world.store.river.step(Step(lease, judged(lease, SUCCESS)[:1], (), NOW)) == frozenset()
+    await end_backends(cluster)
+    assert await world.store.river.release(Step(lease, judged(lease, SUCCESS)[1:], (), NOW), 0) is False
+    assert await world.statuses() == [Status.SUCCESS] * 3
 
 
 async def test_additions_that_share_a_lost_transaction_are_all_told(cluster: Cluster) -> None:

@@ -20,17 +20,17 @@ from campana.storage.queries import river as portable
 from tests.contract import postgres_kit
 
 STATEMENTS: list[tuple[str, str | ClauseElement, set[str]]] = [
-    ("choose the next chunk", leases._NEXT_CHUNK, {"ix_chunks_turn", "pk_campaigns"}),
+    ("claim the next chunk", leases._CLAIM, {"ix_chunks_turn", "pk_campaigns", "pk_chunks", "pk_deliveries"}),
     ("hold a lease", leases._HOLD, {"pk_chunks", "pk_campaigns"}),
-    ("claim a run", leases._claim.of_run, {"pk_deliveries"}),
-    ("claim a list", leases._claim.of_list, {"pk_deliveries"}),
     ("what was withdrawn", leases._withdrawn.of_run, {"pk_deliveries"}),
     ("wait again", leases._wait_again.of_run, {"pk_deliveries"}),
     ("what is stranded", river._stranded.of_list, {"pk_deliveries"}),
     ("hold lanes", planning._HOLD_LANES, {"pk_lanes"}),
     ("take what is due", planning._TAKE_DUE, {"pk_due"}),
     ("cut fresh contacts", planning._TAKE_FRESH, {"pk_deliveries"}),
-    ("a step with a run of outcomes", recording._STEP_OF_RUN, {"pk_chunks", "pk_deliveries", "pk_campaigns"}),
+    ("a step with a run of outcomes", recording._STEP_OF_RUN.final, {"pk_chunks", "pk_deliveries"}),
+    ("a step with a run of hand-overs", recording._STEP_OF_RUN.handed_over, {"pk_chunks", "pk_deliveries"}),
+    ("a last step with a run of hand-overs", recording._LAST_RUN.handed_over, {"pk_chunks", "pk_deliveries"}),
     ("record outcomes", recording._RECORD, {"pk_deliveries"}),
     ("move deliveries", recording._MOVE, {"pk_deliveries"}),
     ("move attempts", recording._MOVE_ATTEMPTS, {"pk_attempts"}),
@@ -114,7 +114,7 @@ async def test_every_one_reads_by_key(store: PostgresStore, filled: str) -> None
 
 
 async def test_the_next_chunk_is_found_without_sorting_all_that_wait(store: PostgresStore) -> None:
-    kinds = {node["Node Type"] for node in await explain(store, leases._NEXT_CHUNK, leases.IN_THEIR_TURN)}
+    kinds = {node["Node Type"] for node in await explain(store, leases._CLAIM, leases.IN_THEIR_TURN)}
     assert "Incremental Sort" in kinds
     assert "Sort" not in kinds
 

@@ -277,6 +277,19 @@ async def test_a_release_tells_whether_something_waits_again(world: World) -> No
     assert await world.store.river.release(Step(again, judged(again, SUCCESS), (), NOW), 0) is False
 
 
+async def test_what_is_recorded_twice_ends_no_chunk_with_something_left(world: World) -> None:
+    """The answer to a step may be lost, and its owner tells it again."""
+    lease = await leased(world, 2)
+    first = judged(lease, SUCCESS, slice(0, 1))
+    await world.store.river.step(Step(lease, first, (), NOW))
+    assert await world.store.river.release(Step(lease, first, (), NOW), 0) is True
+    assert await world.statuses() == [Status.SUCCESS, Status.PENDING]
+    left = await world.claim()
+    assert [one.id for one in left.deliveries] == [lease.deliveries[1].id]
+    assert await world.store.river.release(Step(left, judged(left, SUCCESS), (), NOW), 0) is False
+    assert await world.claim() is None
+
+
 async def test_a_lost_lease_writes_nothing(world: World) -> None:
     lease = await leased(world, 2)
     await world.store.river.sweep(NOW + 10_001, rules(), NOW + 10_001)

@@ -85,6 +85,8 @@ class Lease:
     turn: int
     closes_at: int
     deliveries: list[ClaimedDelivery]
+    recorded: int = 0
+    """How many of them its steps have recorded so far. The store counts."""
 
 
 @dataclass(frozen=True, slots=True)

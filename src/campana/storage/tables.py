@@ -227,7 +227,8 @@ chunks = Table(
     Column("mark", BigInteger, nullable=False),
 )
 """A run of deliveries to be leased: all of first..last, or the `ids` (a JSON list in rising order). It may be claimed
-from `opens_at` until `closes_at`. While owned, deliveries up to `mark` may have been handed over."""
+from `opens_at` until `closes_at`. While owned, deliveries up to `mark` may have been handed over. `size` is how many
+there are to claim; while owned, how many were claimed, or fewer where one may have been withdrawn since."""
 
 Index("ix_chunks_campaign", chunks.c.campaign, chunks.c.medium)
 Index("ix_chunks_turn", chunks.c.turn, sqlite_where=text("owner IS NULL"), postgresql_where=text("owner IS NULL"))

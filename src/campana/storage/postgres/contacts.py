@@ -112,6 +112,7 @@ class PostgresContacts:
             await run(connection, queries.mark_deleted, contact=found[0], at=at)
             for medium, delivery in ids.items():
                 place = {"campaign": campaign, "medium": int(medium)}
+                await run(connection, queries.withdraw, delivery=delivery, of_campaign=campaign, of_medium=int(medium))
                 await run(connection, queries.cancel, delivery=delivery, **place)
                 await run(connection, queries.no_more, delivery=delivery)
                 await run(connection, queries.forget_due, delivery=delivery, **place)

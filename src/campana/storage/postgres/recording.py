@@ -7,7 +7,10 @@ deliveries, to which the batch belongs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import asyncpg
 
 from campana.domain.delivery import Status
 from campana.domain.outcome import Change
@@ -18,6 +21,7 @@ from campana.storage.outcomes import (
     due_columns,
     due_of,
     handover_columns,
+    is_one_run,
     outcome_columns,
 )
 from campana.storage.postgres.database import Connection, execute
@@ -45,31 +49,52 @@ WITH judged AS (
 INSERT INTO attempts (delivery, attempt, at, route, status, code, parts_open, carrier_code, carrier_text)
 SELECT id, attempt, at, route, status, code, parts_open, carrier_code, carrier_text FROM judged JOIN moved USING (id)
 """
-# A step of a lease whose outcomes are one run, which is nearly every step, in one statement: the lease is held, and
-# where it is, the run is recorded. `$1` to `$4` are chunk, owner, epoch and mark.
-_STEP_OF_RUN = f"""
-WITH held AS (
-  UPDATE chunks SET mark = coalesce($4::bigint, mark) WHERE id = $1 AND owner = $2 AND epoch = $3 RETURNING campaign
-), moved AS (
+# Outcomes that are one run, which is nearly every step of a lease, in one statement: the lease is held, and where it
+# is, the run is recorded. `$1` to `$3` are chunk, owner and epoch.
+_MOVED = f"""moved AS (
   UPDATE deliveries SET status = $7, last_error = $8, attempts_left = greatest(0, attempts_left - 1),
     tries = tries + 1, due_at = 0
   WHERE id BETWEEN $5 AND $6 AND status = {Status.SENDING:d} AND EXISTS (SELECT FROM held)
   RETURNING id, tries
 ), tried AS (
   INSERT INTO attempts (delivery, attempt, at, route, status, code, parts_open, carrier_code, carrier_text)
-  SELECT id, tries, $9::bigint, $10::text, $7::smallint, $8::smallint, $11::smallint, $12::text, $13::text FROM moved
-), handed_over AS (
+  SELECT id, tries, $9::bigint, $10::text, $7::smallint, $8::smallint, $13::smallint, $11::text, $12::text FROM moved
+)"""
+_HANDED_OVER = """handed_over AS (
   INSERT INTO handovers (route, carrier_id, delivery, attempt, at)
-  SELECT $10::text, v.carrier_id, $5::bigint + v.place - 1, $14::smallint, $9::bigint
+  SELECT $10::text, v.carrier_id, $5::bigint + (v.place - 1) / $13::smallint, $14::smallint, $9::bigint
   FROM unnest($15::text[]) WITH ORDINALITY AS v(carrier_id, place)
   WHERE EXISTS (SELECT FROM held)
-  ON CONFLICT (carrier_id, route) DO NOTHING
+)"""
+# `$4` is the mark.
+_HELD = """held AS (
+  UPDATE chunks SET mark = coalesce($4::bigint, mark) WHERE id = $1 AND owner = $2 AND epoch = $3 RETURNING size
+)"""
+_SIZE_AND_MOVED = "SELECT size, (SELECT count(*) FROM moved) FROM held"
+# The chunk goes where all `$4` of the run were *sending*, which is all that was left of it.
+_HELD_LAST = "held AS (SELECT FROM chunks WHERE id = $1 AND owner = $2 AND epoch = $3 FOR UPDATE)"
+_ENDED = """ended AS (
+  DELETE FROM chunks WHERE id = $1 AND owner = $2 AND epoch = $3 AND (SELECT count(*) FROM moved) = $4::bigint
   RETURNING 1
+)"""
+_WHETHER_ENDED = "SELECT EXISTS (SELECT FROM ended) FROM held"
+
+
+@dataclass(frozen=True, slots=True)
+class _OfRun:
+    """A statement for a run of which more is to be heard, and the shorter one for a run that is final."""
+
+    handed_over: str
+    final: str
+
+
+_STEP_OF_RUN = _OfRun(
+    f"WITH {_HELD}, {_MOVED}, {_HANDED_OVER} {_SIZE_AND_MOVED}", f"WITH {_HELD}, {_MOVED} {_SIZE_AND_MOVED}"
 )
-SELECT (SELECT c.deleted_at IS NOT NULL FROM campaigns AS c WHERE c.number = held.campaign),
-  (SELECT count(*) FROM handed_over)
-FROM held
-"""
+_LAST_RUN = _OfRun(
+    f"WITH {_HELD_LAST}, {_MOVED}, {_HANDED_OVER}, {_ENDED} {_WHETHER_ENDED}",
+    f"WITH {_HELD_LAST}, {_MOVED}, {_ENDED} {_WHETHER_ENDED}",
+)
 _ADD_HANDOVERS = """
 INSERT INTO handovers (route, carrier_id, delivery, attempt, at)
 SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::smallint[], $5::bigint[])
@@ -115,50 +140,64 @@ def kept_ids(ids: Iterable[str]) -> list[str]:
     return [one.replace("\x00", "\ufffd") for one in ids]
 
 
-async def record(connection: Connection, judged: Sequence[Judged]) -> None:
-    """Write judged attempts of deliveries that are *sending*: their new status, attempt, hand-overs and retries."""
+async def record(connection: Connection, judged: Sequence[Judged]) -> int:
+    """Write judged attempts of deliveries that are *sending*: their new status, attempt, hand-overs and retries.
+
+    The answer is how many there were.
+    """
     if not judged:
-        return
+        return 0
     columns = columns_of([outcome_columns(one) for one in judged])
     for words in (9, 10):
         columns[words] = [keepable(text) for text in columns[words]]
-    await execute(connection, _RECORD, *columns)
+    moved = await execute(connection, _RECORD, *columns)
     handovers = handover_columns(judged)
     if handovers:
         await _add_handovers(connection, handovers)
     await add_due(connection, [(one.delivery, one.change) for one in judged])
+    return moved
 
 
-async def record_run(connection: Connection, lease: Lease, mark: int | None, judged: Sequence[Judged]) -> bool:
-    """Move the mark of a lease, if one is given, and write outcomes that `is_one_run`; tell whether the campaign is
-    deleted. Raises LeaseLost before any change."""
+def fits_run(judged: Sequence[Judged]) -> bool:
+    """Tell whether outcomes can be written as a run."""
+    attempt = judged[0].attempt
+    return is_one_run(judged) and all(one.attempt == attempt for one in judged)
+
+
+async def record_run(
+    connection: Connection, lease: Lease, mark: int | None, judged: Sequence[Judged]
+) -> tuple[int, int]:
+    """Move the mark of a lease, if one is given, and write outcomes that `fits_run`, in one statement; the chunk's size
+    and how many of them were *sending*.
+
+    Raises LeaseLost before any change, and asyncpg.UniqueViolationError where a carrier uses an id again: then nothing
+    was written.
+    """
+    size, moved = await _run(connection, _STEP_OF_RUN, lease, mark, judged)
+    return size, moved
+
+
+async def record_last_run(connection: Connection, lease: Lease, judged: Sequence[Judged]) -> bool:
+    """Write a run as `record_run` does, and end the lease where that were all deliveries that were left; whether they
+    were."""
+    return bool((await _run(connection, _LAST_RUN, lease, len(judged), judged))[0])
+
+
+async def _run(
+    connection: Connection, statement: _OfRun, lease: Lease, more: int | None, judged: Sequence[Judged]
+) -> asyncpg.Record:
     first = judged[0]
     _, attempt, status, code, _, _, at, route, parts_open, carrier_code, carrier_text = outcome_columns(first)
-    one_each = parts_open == 1 and all(one.attempt == attempt for one in judged)
-    ids = kept_ids(one.carrier_ids[0] for one in judged) if one_each else []
-    held = await connection.fetchrow(
-        _STEP_OF_RUN,
-        lease.chunk,
-        lease.owner,
-        lease.epoch,
-        mark,
-        first.delivery,
-        judged[-1].delivery,
-        status,
-        code,
-        at,
-        route,
-        parts_open,
-        keepable(carrier_code),
-        keepable(carrier_text),
-        attempt,
-        ids,
-    )
+    outcome = (status, code, at, route, keepable(carrier_code), keepable(carrier_text), parts_open)
+    values = (lease.chunk, lease.owner, lease.epoch, more, first.delivery, judged[-1].delivery, *outcome)
+    if parts_open:
+        ids = kept_ids([carrier_id for one in judged for carrier_id in one.carrier_ids])
+        held = await connection.fetchrow(statement.handed_over, *values, attempt, ids)
+    else:
+        held = await connection.fetchrow(statement.final, *values)
     if held is None:
         raise LeaseLost
-    if parts_open and held[1] < len(judged):
-        await _add_handovers(connection, handover_columns(judged))
-    return bool(held[0])
+    return held
 
 
 async def add_due(connection: Connection, changes: Sequence[tuple[int, Change]]) -> None:

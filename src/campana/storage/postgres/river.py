@@ -6,7 +6,10 @@ Must not know when a campaign is open, how fast a route is, or what an outcome d
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
+
+import asyncpg
 
 from campana.domain.delivery import Medium, Status
 from campana.domain.message import Content
@@ -17,7 +20,20 @@ from campana.storage.contents import content_of
 from campana.storage.outcomes import after_deletion
 from campana.storage.postgres.campaigns import find_numbers
 from campana.storage.postgres.database import Connection, Database, among_campaigns, fetch, fetch_row, run
-from campana.storage.postgres.leases import IN_THEIR_TURN, Ending, claim_next, end, record_step, split, withdrawn
+from campana.storage.postgres.leases import (
+    IN_THEIR_TURN,
+    Ending,
+    Recorded,
+    claim_next,
+    end,
+    end_at_once,
+    ends_at_once,
+    goes_at_once,
+    record_at_once,
+    record_step,
+    split,
+    withdrawn,
+)
 from campana.storage.postgres.planning import cut_all
 from campana.storage.postgres.recording import record
 from campana.storage.postgres.spans import Pair, Span
@@ -86,20 +102,22 @@ class PostgresRiver:
 
     async def step(self, step: Step) -> frozenset[int]:
         """Record what is judged and move the mark. Raises LeaseLost."""
-
-        async def work(connection: Connection) -> frozenset[int]:
-            await record_step(connection, step)
-            return await withdrawn(connection, step.upcoming)
-
-        return await self._database.write(work, first=among_campaigns(step.lease.campaign))
+        recorded = await self._record(step)
+        step.lease.recorded += recorded.moved
+        if not step.upcoming or recorded.size >= len(step.lease.deliveries):
+            return frozenset()
+        # The mark stands: who deletes a contact from now on sees that it may have been handed over.
+        return await self._database.read(lambda connection: withdrawn(connection, step.upcoming))
 
     async def release(self, step: Step, opens_at: int) -> bool:
         """Record what is judged and end the lease; True where something waits again. Raises LeaseLost."""
+        if await self._end_at_once(step):
+            return False
 
         async def work(connection: Connection) -> bool:
-            deleted = await record_step(connection, step)
+            recorded = await record_step(connection, step)
             span = Span.of([delivery.id for delivery in step.lease.deliveries])
-            return await end(connection, Ending(step.lease.chunk, span, opens_at, deleted))
+            return await end(connection, Ending(step.lease.chunk, span, opens_at, recorded.deleted))
 
         return await self._database.write(work, first=among_campaigns(step.lease.campaign))
 
@@ -137,6 +155,22 @@ class PostgresRiver:
         """For each medium the moment since which its oldest claimable chunk waits."""
         rows = await self._database.read(lambda connection: fetch(connection, queries.oldest_due, now=now))
         return {Medium(medium): since for medium, since in rows}
+
+    async def _record(self, step: Step) -> Recorded:
+        if goes_at_once(step.judged):
+            with suppress(asyncpg.UniqueViolationError):
+                return await self._database.write_at_once(lambda connection: record_at_once(connection, step))
+        return await self._database.write(
+            lambda connection: record_step(connection, step), first=among_campaigns(step.lease.campaign)
+        )
+
+    async def _end_at_once(self, step: Step) -> bool:
+        """End a lease in one statement where its last outcomes are all that is left of it."""
+        if not ends_at_once(step):
+            return False
+        with suppress(asyncpg.UniqueViolationError):
+            return await self._database.write_at_once(lambda connection: end_at_once(connection, step))
+        return False
 
     async def _sweep_some(self, connection: Connection, before: int, rules: Rules, now: int) -> tuple[int, list[Moved]]:
         # First without locks: the campaigns are to be held before their chunks, as everybody does.

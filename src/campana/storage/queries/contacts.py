@@ -94,6 +94,19 @@ cancel = (
         ),
     )
 )
+withdraw = (
+    update(chunks)
+    .where(
+        chunks.c.campaign == bindparam("of_campaign"),
+        chunks.c.medium == bindparam("of_medium"),
+        chunks.c.owner.is_not(None),
+        chunks.c.first <= bindparam("delivery"),
+        chunks.c.last >= bindparam("delivery"),
+    )
+    .values(size=chunks.c.size - 1)
+)
+"""For the lease's next step to see that something was withdrawn. Not more than that: its chunk's list may not name it.
+"""
 no_more = update(deliveries).where(deliveries.c.id == bindparam("delivery")).values(attempts_left=0)
 forget_due = delete(due).where(
     due.c.campaign == bindparam("campaign"),

@@ -96,9 +96,17 @@ set_lease = (
         lease_until=bindparam("until"),
         mark=0,
         ids=bindparam("to_ids"),
+        size=bindparam("to_size"),
     )
 )
-give_back = update(chunks).where(chunks.c.id == bindparam("chunk")).values(owner=None, opens_at=bindparam("to_opens"))
+shorten = (
+    update(chunks).where(chunks.c.id == bindparam("chunk")).values(ids=bindparam("to_ids"), size=bindparam("to_size"))
+)
+give_back = (
+    update(chunks)
+    .where(chunks.c.id == bindparam("chunk"))
+    .values(owner=None, opens_at=bindparam("to_opens"), size=bindparam("to_size"))
+)
 drop = delete(chunks).where(chunks.c.id == bindparam("chunk"))
 lapsed = (
     select(

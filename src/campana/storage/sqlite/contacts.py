@@ -127,6 +127,7 @@ class SqliteContacts:
             for medium in Medium:
                 place = {"campaign": campaign, "medium": int(medium)}
                 delivery = delivery_id(campaign, medium, number_of(found[0]))
+                run(connection, queries.withdraw, delivery=delivery, of_campaign=campaign, of_medium=int(medium))
                 run(connection, queries.cancel, delivery=delivery, **place)
                 run(connection, queries.no_more, delivery=delivery)
                 run(connection, queries.forget_due, delivery=delivery, **place)

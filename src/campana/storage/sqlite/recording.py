@@ -86,22 +86,26 @@ def pack(rows: Sequence[object]) -> str:
     return _encode(rows).decode()
 
 
-def record(connection: sqlite3.Connection, judged: Sequence[Judged]) -> None:
-    """Write judged attempts of deliveries that are *sending*: their new status, attempt, hand-overs and retries."""
+def record(connection: sqlite3.Connection, judged: Sequence[Judged]) -> int:
+    """Write judged attempts of deliveries that are *sending*: their new status, attempt, hand-overs and retries.
+
+    The answer is how many there were.
+    """
     if not judged:
-        return
+        return 0
     if is_one_run(judged):
-        _record_run(connection, judged)
+        moved = _record_run(connection, judged)
         if _add_handovers_of_run(connection, judged):
-            return
+            return moved
     else:
         rows = {"rows": pack([outcome_columns(one) for one in judged])}
-        connection.execute(_RECORD, rows)
+        moved = connection.execute(_RECORD, rows).rowcount
         connection.execute(_ADD_ATTEMPTS, rows)
     handovers = handover_columns(judged)
     if handovers:
         _add_handovers(connection, handovers)
     add_due(connection, [(one.delivery, one.change) for one in judged])
+    return moved
 
 
 def _add_handovers_of_run(connection: sqlite3.Connection, judged: Sequence[Judged]) -> bool:
@@ -168,7 +172,7 @@ def move(connection: sqlite3.Connection, moves: Sequence[LateMove]) -> None:
     add_due(connection, [(one.delivery, one.change) for one in moves if one.change is not None])
 
 
-def _record_run(connection: sqlite3.Connection, judged: Sequence[Judged]) -> None:
+def _record_run(connection: sqlite3.Connection, judged: Sequence[Judged]) -> int:
     first = judged[0]
     delivering = first.change.status is Status.DELIVERING
     values = {
@@ -182,5 +186,6 @@ def _record_run(connection: sqlite3.Connection, judged: Sequence[Judged]) -> Non
         "carrier_code": first.carrier_code,
         "carrier_text": first.carrier_text,
     }
-    connection.execute(_RECORD_RUN, values)
+    moved = connection.execute(_RECORD_RUN, values).rowcount
     connection.execute(_ADD_ATTEMPTS_OF_RUN, values)
+    return moved

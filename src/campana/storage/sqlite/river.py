@@ -9,6 +9,7 @@ import itertools
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import msgspec
 
@@ -82,7 +83,7 @@ ORDER BY k.turn, k.id LIMIT 1
 """
 _HOLD = """
 UPDATE chunks SET mark = coalesce(:mark, mark) WHERE id = :chunk AND owner = :owner AND epoch = :epoch
-RETURNING (SELECT c.deleted_at IS NOT NULL FROM campaigns AS c WHERE c.number = chunks.campaign)
+RETURNING (SELECT c.deleted_at IS NOT NULL FROM campaigns AS c WHERE c.number = chunks.campaign), size
 """
 _HEARTBEAT = """
 UPDATE chunks SET lease_until = :until
@@ -216,22 +217,28 @@ class SqliteRiver:
     async def step(self, step: Step) -> frozenset[int]:
         """Record what is judged and move the mark. Raises LeaseLost."""
 
-        def work(connection: sqlite3.Connection) -> frozenset[int]:
-            _record(connection, step)
-            if not step.upcoming:
-                return frozenset()
+        def work(connection: sqlite3.Connection) -> tuple[int, frozenset[int]]:
+            recorded = _record(connection, step)
+            if not step.upcoming or recorded.size >= len(step.lease.deliveries):
+                return recorded.moved, frozenset()
             span = _Span.of(step.upcoming)
-            return frozenset(_decode_ids(span.execute(connection, _withdrawn).fetchone()[0]))
+            return recorded.moved, frozenset(_decode_ids(span.execute(connection, _withdrawn).fetchone()[0]))
 
-        return await self._database.write(work)
+        moved, withdrawn = await self._database.write(work)
+        step.lease.recorded += moved
+        return withdrawn
 
     async def release(self, step: Step, opens_at: int) -> bool:
         """Record what is judged and end the lease; True where something waits again. Raises LeaseLost."""
 
         def work(connection: sqlite3.Connection) -> bool:
-            deleted = _record(connection, step)
+            recorded = _record(connection, step)
+            if step.lease.recorded + recorded.moved == len(step.lease.deliveries):
+                # Nothing is left of it to look for.
+                run(connection, queries.drop, chunk=step.lease.chunk)
+                return False
             span = _Span.of([delivery.id for delivery in step.lease.deliveries])
-            return _end(connection, _Ending(step.lease.chunk, span, opens_at, deleted))
+            return _end(connection, _Ending(step.lease.chunk, span, opens_at, recorded.deleted))
 
         return await self._database.write(work)
 
@@ -373,6 +380,7 @@ def _claim_next(connection: sqlite3.Connection, query: ClaimQuery) -> Lease | No
         kept = None if (exact.first, exact.last, exact.ids) == (first, last, None) else pack([d.id for d in claimed])
         epoch = next(_EPOCHS)
         leased = {"to_owner": query.owner, "to_epoch": epoch, "until": query.until, "to_ids": kept}
+        leased["to_size"] = len(claimed)
         run(connection, queries.set_lease, chunk=chunk, **leased)
         return Lease(chunk, campaign, Medium(medium), query.owner, epoch, query.until, turn, closes_at, claimed)
 
@@ -387,17 +395,21 @@ def _within_reach(connection: sqlite3.Connection, span: _Span) -> tuple[_Span, _
     return _Span.of([one for one in ids if one <= end]), _Span.of(rest) if rest else None
 
 
-def _hold(connection: sqlite3.Connection, lease: Lease, mark: int | None) -> bool:
-    """Move the mark of a lease, if one is given; tell whether its campaign is deleted. Raises LeaseLost."""
+def _hold(connection: sqlite3.Connection, lease: Lease, mark: int | None) -> tuple[bool, int]:
+    """Move the mark of a lease, if one is given; tell whether its campaign is deleted, and the chunk's size. Raises
+    LeaseLost."""
     key = {"chunk": lease.chunk, "owner": lease.owner, "epoch": lease.epoch, "mark": mark}
     held = connection.execute(_HOLD, key).fetchall()
     if not held:
         raise LeaseLost
-    return bool(held[0][0])
+    deleted, size = held[0]
+    return bool(deleted), size
 
 
 def _split(connection: sqlite3.Connection, lease: Lease, groups: Sequence[Sequence[ClaimedDelivery]]) -> list[Lease]:
-    _hold(connection, lease, None)
+    _, size = _hold(connection, lease, None)
+    # Nobody has to find out in which group one was withdrawn: where a size is too small, it is looked closer.
+    withdrawn = len(lease.deliveries) - size
     leases = []
     for group in groups:
         span = _Span.of([delivery.id for delivery in group])
@@ -412,23 +424,29 @@ def _split(connection: sqlite3.Connection, lease: Lease, groups: Sequence[Sequen
             to_epoch=epoch,
             until=lease.until,
             to_ids=span.ids,
+            to_size=max(0, len(group) - withdrawn),
         )
-        leases.append(replace(lease, chunk=chunk, epoch=epoch, deliveries=list(group)))
+        leases.append(replace(lease, chunk=chunk, epoch=epoch, deliveries=list(group), recorded=0))
     run(connection, queries.drop, chunk=lease.chunk)
     return leases
 
 
-def _record(connection: sqlite3.Connection, step: Step) -> bool:
-    """Move the mark and write what a lease's owner judged; tell whether its campaign is deleted.
+class _Recorded(NamedTuple):
+    """What a step found: how many deliveries its chunk has but for withdrawn ones, how many were recorded, and whether
+    the campaign is deleted."""
 
-    Raises LeaseLost before any change.
-    """
-    deleted = _hold(connection, step.lease, step.upcoming[-1] if step.upcoming else None)
+    size: int
+    moved: int
+    deleted: bool
+
+
+def _record(connection: sqlite3.Connection, step: Step) -> _Recorded:
+    """Move the mark and write what a lease's owner judged. Raises LeaseLost before any change."""
+    deleted, size = _hold(connection, step.lease, step.upcoming[-1] if step.upcoming else None)
     judged = step.judged
     if deleted:
         judged = [msgspec.structs.replace(one, change=after_deletion(one.change, True)) for one in judged]
-    record(connection, judged)
-    return deleted
+    return _Recorded(size, record(connection, judged), deleted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -443,12 +461,12 @@ class _Ending:
 
 def _end(connection: sqlite3.Connection, ending: _Ending) -> bool:
     """End a lease; tell whether something of its chunk waits again."""
-    waits = ending.span.execute(connection, _wait_again, deleted=ending.deleted).rowcount > 0 and not ending.deleted
-    if waits:
-        run(connection, queries.give_back, chunk=ending.chunk, to_opens=ending.opens_at)
-    else:
-        run(connection, queries.drop, chunk=ending.chunk)
-    return waits
+    waiting = ending.span.execute(connection, _wait_again, deleted=ending.deleted).rowcount
+    if waiting and not ending.deleted:
+        run(connection, queries.give_back, chunk=ending.chunk, to_opens=ending.opens_at, to_size=waiting)
+        return True
+    run(connection, queries.drop, chunk=ending.chunk)
+    return False
 
 
 def _sweep_deleted(connection: sqlite3.Connection) -> bool:
