@@ -286,6 +286,11 @@ class Metrics:
         self.send_seconds = Timing(
             registry, "campana_send_seconds", "From handing parcels to a route to their results.", "route"
         )
+        self.store_unavailable = Count(
+            registry,
+            "campana_store_unavailable",
+            "Times that the database could not be used.",
+        )
         self.store_commit_seconds = Timing(
             registry, "campana_store_commit_seconds", "One durable commit of the database."
         )

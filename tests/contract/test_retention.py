@@ -183,7 +183,7 @@ async def test_news_of_what_is_removed_belongs_to_nothing(world: World) -> None:
     await deleted(gone)
     await removed(world.store.retention.remove(gone.campaign.number))
     late_news = world.store.receipts
-    assert [one.carrier_id for one in await late_news.overdue("main", LATER, 10)] == ["kept"]
+    assert [one.carrier_id for one in await late_news.overdue("main", LATER, LATER, 10)] == ["kept"]
     answer = await late_news.receipts(delivered("late"), rules(), NOW)
     assert (answer.moved, answer.unmatched) == ([], 1)
     bounce = Receipt("mail", ReceiptState.FAILED, DeliveryCode.EMAIL_BOUNCED, NOW, (), one.id, 1, bounce=True)

@@ -35,7 +35,7 @@ from campana.services.house import ServiceOptions, Services, build_services
 from campana.services.passwords import Cost
 from campana.services.principal import Principal
 from campana.storage.sqlite import SqliteStore
-from campana.storage.store import NewContact
+from campana.storage.store import NewContact, Watch
 from campana.telemetry import Metrics
 
 CHEAP = Cost(passes=1, memory_kib=8, lanes=1)
@@ -280,7 +280,7 @@ async def flowing(
     """
     clock, bus, metrics = clock or MovedClock(), LocalBus(), Metrics()
     loop, committed = asyncio.get_running_loop(), asyncio.Event()
-    store = await SqliteStore.open(folder / "campana.db", lambda _: loop.call_soon_threadsafe(committed.set))
+    store = await SqliteStore.open(folder / "campana.db", Watch(lambda _: loop.call_soon_threadsafe(committed.set)))
     house = build_services(store, bus, clock, replace(services or ServiceOptions(), hashing_cost=CHEAP), metrics)
     means = Means(clock, Speech(SpeechSettings(), folder / "speech"))
     ways = [(CHANNELS[one.channel].build(one, means), one) for one in routes] + list(built)

@@ -269,6 +269,7 @@ def test_every_metric_that_the_house_promises_is_there() -> None:
         "campana_soap_seconds": "histogram",
         "campana_send_seconds": "histogram",
         "campana_store_commit_seconds": "histogram",
+        "campana_store_unavailable": "counter",
     }
 
 

@@ -27,6 +27,19 @@ class UpgradeRefused(StoreUnavailable):
     """A program, this one or one that is at work, does not fit what the tables are or were to become."""
 
 
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who is told how a store fares: in any thread, and quick."""
+
+    committed: Callable[[float], None] = lambda seconds: None
+    """A transaction took so many seconds."""
+    unavailable: Callable[[], None] = lambda: None
+    """The database could not be used."""
+
+
+UNWATCHED = Watch()
+
+
 class Conflict(Exception):
     """What was to be added exists already."""
 

@@ -22,7 +22,7 @@ from campana.storage.migrate import upgrade as upgrade_database
 from campana.storage.postgres import PostgresStore
 from campana.storage.postgres.database import Pooling
 from campana.storage.sqlite import SqliteStore
-from campana.storage.store import StoreUnavailable
+from campana.storage.store import UNWATCHED, StoreUnavailable, Watch
 from campana.telemetry import Metrics
 from campana.wiring.parts import now_ms, service_options
 
@@ -33,14 +33,21 @@ async def open_store(settings: Settings, metrics: Metrics | None = None, *, alon
     """Create or upgrade the configured database and open it; `alone` is said by the server of an embedded one, beside
     which no earlier version can be at work. Raises StoreUnavailable.
     """
-    on_commit = None if metrics is None else lambda seconds: metrics.store_commit_seconds.observe(seconds=seconds)
+    watch = UNWATCHED if metrics is None else _watch(metrics)
     database = settings.database
     if database.is_postgresql:
         assert database.url is not None
-        return await PostgresStore.open(database.url, on_commit, Pooling(database.connections, database.pooler))
+        return await PostgresStore.open(database.url, watch, Pooling(database.connections, database.pooler))
     path = settings.database_path
     _make_place(path)
-    return await SqliteStore.open(path, on_commit, alone=alone)
+    return await SqliteStore.open(path, watch, alone=alone)
+
+
+def _watch(metrics: Metrics) -> Watch:
+    return Watch(
+        committed=lambda seconds: metrics.store_commit_seconds.observe(seconds=seconds),
+        unavailable=metrics.store_unavailable.add,
+    )
 
 
 def upgrade(settings: Settings, finish: bool = False) -> str:

@@ -21,7 +21,7 @@ from sqlalchemy.sql.expression import ClauseElement
 from campana.hosts import Hosts
 from campana.storage.compiled import for_postgresql
 from campana.storage.postgres.gathering import SharedReads
-from campana.storage.store import StoreUnavailable
+from campana.storage.store import UNWATCHED, StoreUnavailable, Watch
 
 T = TypeVar("T")
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
@@ -156,11 +156,9 @@ async def execute(connection: Connection, statement: str, *values: Any) -> int:
 class Database:
     """A bounded pool of connections. Made and used in one event loop."""
 
-    def __init__(
-        self, pool: asyncpg.Pool[asyncpg.Record], pooling: Pooling, on_commit: Callable[[float], None] | None
-    ) -> None:
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], pooling: Pooling, watch: Watch) -> None:
         self._pool = pool
-        self._on_commit = on_commit
+        self._watch = watch
         self._reads = SharedReads()
         self._pooler = pooling.pooler
         # A pooler gives each transaction another connection, which has its own settings.
@@ -168,7 +166,7 @@ class Database:
         self._begin = f"BEGIN; {settings}" if pooling.pooler else "BEGIN"
 
     @classmethod
-    async def connect(cls, url: str, pooling: Pooling, on_commit: Callable[[float], None] | None = None) -> Database:
+    async def connect(cls, url: str, pooling: Pooling, watch: Watch = UNWATCHED) -> Database:
         """Connect to the database at a `postgresql://` URL, of one host or several. Raises StoreUnavailable."""
         try:
             pool = await asyncpg.create_pool(
@@ -186,11 +184,11 @@ class Database:
             async with pool.acquire() as connection:
                 version = connection.get_server_version()
         except _LOST as error:
-            raise StoreUnavailable(f"the database cannot be reached: {error}") from error
+            raise StoreUnavailable(f"the database cannot be reached: {str(error) or type(error).__name__}") from error
         if version.major < OLDEST:
             await pool.close()
             raise StoreUnavailable(f"PostgreSQL {version.major} is too old; Campana needs {OLDEST} or later")
-        return cls(pool, pooling, on_commit)
+        return cls(pool, pooling, watch)
 
     async def write(self, work: Work[T], *, first: str = "") -> T:
         """Run `work` in a transaction; its answer once that is durable. What `work` raises undoes everything.
@@ -233,8 +231,7 @@ class Database:
                 log.info("store.collision", error=type(error).__name__, tried=tried + 1)
                 await asyncio.sleep(random.uniform(0, 0.005 * 2**tried))  # noqa: S311  # no secret hangs on it
                 continue
-            if self._on_commit is not None:
-                self._on_commit(time.perf_counter() - started)
+            self._watch.committed(time.perf_counter() - started)
             return answer
         raise StoreUnavailable("the database is too busy: a transaction lost every race")
 
@@ -314,6 +311,7 @@ class Database:
         if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
             # It was a primary once: look for the one that is now.
             await self._pool.expire_connections()
+        self._watch.unavailable()
         log.warning("store.unavailable", error=type(error).__name__, reason=str(error))
         return StoreUnavailable(f"{type(error).__name__}: {error}")
 

@@ -6,7 +6,6 @@ Must not hold statements.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from campana.storage.migrate import upgrade
 from campana.storage.postgres.accounts import PostgresAccounts
@@ -20,6 +19,7 @@ from campana.storage.postgres.receipts import PostgresReceipts
 from campana.storage.postgres.retention import PostgresRetention
 from campana.storage.postgres.river import PostgresRiver
 from campana.storage.postgres.sessions import PostgresSessions
+from campana.storage.store import UNWATCHED, Watch
 
 _DIRECT = Pooling()
 
@@ -41,17 +41,14 @@ class PostgresStore:
         self.cluster = PostgresCluster(database)
 
     @classmethod
-    async def open(
-        cls, url: str, on_commit: Callable[[float], None] | None = None, pooling: Pooling = _DIRECT
-    ) -> PostgresStore:
+    async def open(cls, url: str, watch: Watch = UNWATCHED, pooling: Pooling = _DIRECT) -> PostgresStore:
         """Upgrade the database at a `postgresql://` URL and connect to it.
 
         The URL may name several hosts (`postgresql://one,two/campana?target_session_attrs=read-write`): the one that
-        can be written to is taken, now and after each loss. `on_commit` is told the seconds that each transaction
-        took. Raises StoreUnavailable.
+        can be written to is taken, now and after each loss. `watch` is told how it fares. Raises StoreUnavailable.
         """
         await asyncio.to_thread(upgrade, url)
-        return cls(await Database.connect(url, pooling, on_commit))
+        return cls(await Database.connect(url, pooling, watch))
 
     async def close(self) -> None:
         """Finish what is being written, then close."""

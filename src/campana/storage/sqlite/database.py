@@ -14,7 +14,7 @@ from threading import local
 from typing import Any, TypeVar, cast
 
 from campana.storage.sqlite.writer import BatchWork, Writer
-from campana.storage.store import StoreUnavailable
+from campana.storage.store import UNWATCHED, StoreUnavailable, Watch
 
 T = TypeVar("T")
 
@@ -54,9 +54,10 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
 class Database:
     """One writer and some readers on one file. Made and used in one event loop."""
 
-    def __init__(self, path: Path, on_commit: Callable[[float], None] | None = None) -> None:
+    def __init__(self, path: Path, watch: Watch = UNWATCHED) -> None:
         self._path = path
-        self._writer = Writer(connect(path), on_commit)
+        self._writer = Writer(connect(path), watch)
+        self._watch = watch
         self._point_reader = connect(path, read_only=True)
         self._looking = False
         self._seen: dict[Hashable, object] = {}
@@ -86,6 +87,7 @@ class Database:
                 self._loop.call_soon(self._look_away)
             return read(self._point_reader)
         except sqlite3.OperationalError as error:
+            self._watch.unavailable()
             raise StoreUnavailable(str(error)) from error
 
     def look_once(self, key: Hashable, read: Callable[[sqlite3.Connection], T]) -> T:
@@ -111,6 +113,7 @@ class Database:
         try:
             return await loop.run_in_executor(self._threads, self._in_thread, read)
         except sqlite3.OperationalError as error:
+            self._watch.unavailable()
             raise StoreUnavailable(str(error)) from error
 
     async def close(self) -> None:

@@ -5,7 +5,6 @@ Must not hold statements.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from campana.storage.migrate import upgrade
@@ -19,6 +18,7 @@ from campana.storage.sqlite.receipts import SqliteReceipts
 from campana.storage.sqlite.retention import SqliteRetention
 from campana.storage.sqlite.river import SqliteRiver
 from campana.storage.sqlite.sessions import SqliteSessions
+from campana.storage.store import UNWATCHED, Watch
 
 
 class SqliteStore:
@@ -37,15 +37,13 @@ class SqliteStore:
         self.retention = SqliteRetention(database)
 
     @classmethod
-    async def open(
-        cls, path: Path, on_commit: Callable[[float], None] | None = None, *, alone: bool = True
-    ) -> SqliteStore:
-        """Create or upgrade the file and open it. `on_commit` is told the seconds that each commit took, in the
-        writer's thread. Where it is not `alone`, a server of an earlier version may be at work on the file: what that
+    async def open(cls, path: Path, watch: Watch = UNWATCHED, *, alone: bool = True) -> SqliteStore:
+        """Create or upgrade the file and open it. `watch` is told how it fares, partly in the writer's
+        thread. Where it is not `alone`, a server of an earlier version may be at work on the file: what that
         would not survive waits. Raises StoreUnavailable."""
         path.parent.mkdir(parents=True, exist_ok=True)
         upgrade(f"sqlite:///{path}", finish=alone)
-        return cls(Database(path, on_commit), path)
+        return cls(Database(path, watch), path)
 
     async def close(self) -> None:
         """Finish what waits to be written, then close."""

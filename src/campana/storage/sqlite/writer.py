@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from campana.storage.store import StoreUnavailable
+from campana.storage.store import UNWATCHED, StoreUnavailable, Watch
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], Any]
@@ -45,9 +45,9 @@ class Writer:
     rolled back and its orders run again one by one, so that only the one at fault fails.
     """
 
-    def __init__(self, connection: sqlite3.Connection, on_commit: Callable[[float], None] | None = None) -> None:
+    def __init__(self, connection: sqlite3.Connection, watch: Watch = UNWATCHED) -> None:
         self._connection = connection
-        self._on_commit = on_commit
+        self._watch = watch
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="campana-writer", daemon=True)
@@ -108,11 +108,11 @@ class Writer:
             answers = self._transact(orders)
         except sqlite3.OperationalError as error:
             answers = [(order, StoreUnavailable(str(error))) for order in orders]
+            self._watch.unavailable()
             log.warning("store.unavailable", reason=str(error), orders=len(orders))
         except Exception as error:
             answers = self._one_by_one(orders, error)
-        if self._on_commit is not None:
-            self._on_commit(time.perf_counter() - started)
+        self._watch.committed(time.perf_counter() - started)
         self._answer(answers)
 
     def _one_by_one(self, orders: list[_Order], error: Exception) -> list[tuple[_Order, Any]]:
