@@ -106,8 +106,12 @@ def _begin_on_sqlite(connection: Connection) -> None:
 
 
 async def _upgrade_postgresql(url: str, course: Course, finish: bool) -> Upgraded:
-    # A pooler of transactions may be between: a statement's name must be nobody else's there.
-    names = {"statement_cache_size": 0, "prepared_statement_name_func": _unique_name}
+    # A pooler of transactions may be between: a statement's name must be nobody else's there, and none be kept.
+    names = {
+        "statement_cache_size": 0,
+        "prepared_statement_cache_size": 0,
+        "prepared_statement_name_func": _unique_name,
+    }
     way = {"async_creator_fn": Hosts(url).connect, "timeout": _CONNECT_S}
     engine = create_async_engine("postgresql+asyncpg://", connect_args=way | names, poolclass=NullPool)
     try:
