@@ -10,7 +10,16 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializeAsAny, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializeAsAny,
+    field_validator,
+    model_validator,
+)
 
 from campana.channels.settings import RouteSettings
 from campana.channels.voice.speech.settings import SpeechSettings
@@ -127,16 +136,20 @@ class DatabaseSettings(Section):
         return url
 
 
-Address = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):[0-9]{1,5}$")]
-"""HOST:PORT, an IPv6 address in [ ]."""
-
-
 def host_and_port(address: str) -> tuple[str, int]:
-    """Host and port of an Address. Raises ValueError where there is no such port."""
+    """Host and port of an Address."""
     host, _, port = address.rpartition(":")
-    if int(port) > 65_535:
-        raise ValueError("the port should be at most 65535")
     return host.strip("[]"), int(port)
+
+
+def _of_a_port(address: str) -> str:
+    if host_and_port(address)[1] > 65_535:
+        raise ValueError("the port should be at most 65535")
+    return address
+
+
+Address = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):[0-9]{1,5}$"), AfterValidator(_of_a_port)]
+"""HOST:PORT, an IPv6 address in [ ]."""
 
 
 class WorkerSettings(Section):
@@ -150,13 +163,6 @@ class WorkerSettings(Section):
     def address(self) -> tuple[str, int] | None:
         """Host and port of the pages; None where there are none."""
         return None if self.listen is None else host_and_port(self.listen)
-
-    @field_validator("listen")
-    @classmethod
-    def _port_in_range(cls, listen: str | None) -> str | None:
-        if listen is not None:
-            host_and_port(listen)
-        return listen
 
 
 class DeliverySettings(Section):
@@ -249,13 +255,6 @@ class BounceSettings(Section):
     def address(self) -> tuple[str, int] | None:
         """Host and port of the listener; None where it is off."""
         return None if self.listen is None else host_and_port(self.listen)
-
-    @field_validator("listen")
-    @classmethod
-    def _port_in_range(cls, listen: str | None) -> str | None:
-        if listen is not None:
-            host_and_port(listen)
-        return listen
 
 
 class SpeechSection(Section, SpeechSettings):
