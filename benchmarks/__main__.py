@@ -34,6 +34,7 @@ from benchmarks import (
 from benchmarks.processes import SCRATCH
 from benchmarks.report import Finding, Scale
 from benchmarks.stores import NAMES
+from campana.telemetry import configure_logging
 
 BENCHMARKS: dict[str, Callable[[Scale], Iterator[Finding]]] = {
     "sms": sms.run,
@@ -70,6 +71,7 @@ def main() -> None:
     stores = tuple(NAMES) if arguments.store == "both" else (arguments.store,)
     rounds, shrink = (1, 50) if arguments.quick else (arguments.rounds, 1)
     scale = Scale(rounds, shrink, stores, arguments.contacts)
+    configure_logging("warning", "json")
     print(_machine(), flush=True)
     for name in arguments.names or BENCHMARKS:
         began = time.monotonic()

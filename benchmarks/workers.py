@@ -27,7 +27,6 @@ from campana.bus.postgres import PostgresBus
 from campana.domain.campaign import Campaign, SmsSettings
 from campana.domain.delivery import Medium
 from campana.storage.postgres import PostgresStore
-from campana.telemetry import configure_logging
 from campana.wiring import now_ms
 
 NAME = "workers"
@@ -64,7 +63,6 @@ class Shift(NamedTuple):
 
 def run(scale: Scale) -> Iterator[Finding]:
     """One worker, then four, in turn."""
-    configure_logging("warning", "json")
     yield from on_each(
         NAME, replace(scale, stores=("postgresql",)), lambda scale, place: iter([_measure(scale, place)])
     )
