@@ -39,17 +39,23 @@ _first_in_time = (
 ran ahead has dated to the future tells nothing."""
 # Not joined: PostgreSQL would read every delivery where it expects much.
 _attempt = (attempts.c.delivery == handovers.c.delivery, attempts.c.attempt == handovers.c.attempt)
-_waited_for = select(
-    handovers.c.id,
-    handovers.c.route,
-    handovers.c.carrier_id,
-    handovers.c.delivery,
-    handovers.c.attempt,
-    handovers.c.at,
-    select(attempts.c.at).where(*_attempt).scalar_subquery(),
-    select(deliveries.c.dial).where(deliveries.c.id == handovers.c.delivery).scalar_subquery(),
-    select(deliveries.c.revision).where(deliveries.c.id == handovers.c.delivery).scalar_subquery(),
-).limit(bindparam("most"))
+_dial = select(deliveries.c.dial).where(deliveries.c.id == handovers.c.delivery).scalar_subquery()
+_waited_for = (
+    select(
+        handovers.c.id,
+        handovers.c.route,
+        handovers.c.carrier_id,
+        handovers.c.delivery,
+        handovers.c.attempt,
+        handovers.c.at,
+        select(attempts.c.at).where(*_attempt).scalar_subquery(),
+        _dial,
+        select(deliveries.c.revision).where(deliveries.c.id == handovers.c.delivery).scalar_subquery(),
+    )
+    # Those of deliveries that were removed meanwhile are nobody's, and go with the next removal.
+    .where(_dial.is_not(None))
+    .limit(bindparam("most"))
+)
 # Spelled so that no index on the route is taken: PostgreSQL is to go by the ids and stop.
 _of_route = handovers.c.route.concat("") == bindparam("route")
 overdue = _waited_for.where(
