@@ -15,9 +15,9 @@ import uvloop
 
 from benchmarks import store_postgres
 from benchmarks.claiming import CHUNK, FLUSH, WORKERS, Work, completed, filled, planned
-from benchmarks.drain import cpu
 from benchmarks.processes import folder, python, running
 from benchmarks.report import Finding, Scale, Target, median, number
+from benchmarks.stores import Place, cpu, on_each
 from campana.storage.sqlite import SqliteStore
 from campana.storage.sqlite.database import connect
 from campana.telemetry import configure_logging
@@ -28,10 +28,11 @@ CPU_PER_MILLION = 3.5
 
 def run(scale: Scale) -> Iterator[Finding]:
     """On each of the stores that are measured."""
-    if "sqlite" in scale.stores:
-        yield from _on_sqlite(scale)
-    if "postgresql" in scale.stores:
-        yield from store_postgres.run(scale)
+    yield from on_each("store", scale, _measure)
+
+
+def _measure(scale: Scale, place: Place) -> Iterator[Finding]:
+    yield from store_postgres.measure(scale, place) if place.server else _on_sqlite(scale)
 
 
 def _on_sqlite(scale: Scale) -> Iterator[Finding]:

@@ -14,10 +14,9 @@ import asyncpg
 import uvloop
 
 from benchmarks.claiming import CHUNK, FLUSH, WORKERS, Work, completed, filled, planned
-from benchmarks.drain import cpu
-from benchmarks.postgres import Server, server, why_not
-from benchmarks.processes import family_cpu, python, running
+from benchmarks.processes import python, running
 from benchmarks.report import Finding, Scale, Target, median, number
+from benchmarks.stores import Place, cpu, server_cpu
 from campana.storage.postgres import PostgresStore
 from campana.telemetry import configure_logging
 
@@ -46,21 +45,16 @@ more with its first change, as it is for a campaign that begins later."""
 _HOT = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'deliveries'"
 
 
-def run(scale: Scale) -> Iterator[Finding]:
+def measure(scale: Scale, place: Place) -> Iterator[Finding]:
     """Outcomes that are final at once, then those that a carrier gave an id."""
-    names = {with_ids: f"store, {('final outcomes', 'with carrier ids')[with_ids]}, PostgreSQL" for with_ids in (0, 1)}
-    reason = why_not()
-    if reason is not None:
-        yield from (Finding(name, "", skipped=reason) for name in names.values())
-        return
     count = scale.size(COUNT, CHUNK)
-    with server() as postgres:
-        for with_ids, name in names.items():
-            ours, bare = [], []
-            for _ in range(scale.rounds):
-                bare.append(_run("bare", postgres, Work(count, bool(with_ids))))
-                ours.append(_run("store", postgres, Work(count, bool(with_ids))))
-            yield _finding(name, count, ours, bare)
+    for with_ids in (False, True):
+        ours, bare = [], []
+        for _ in range(scale.rounds):
+            bare.append(_run("bare", place, Work(count, with_ids)))
+            ours.append(_run("store", place, Work(count, with_ids)))
+        kind = "with carrier ids" if with_ids else "final outcomes"
+        yield _finding(f"store, {kind}, {place.name}", count, ours, bare)
 
 
 def _finding(name: str, count: int, ours: list[dict[str, float]], bare: list[dict[str, float]]) -> Finding:
@@ -82,10 +76,11 @@ def _finding(name: str, count: int, ours: list[dict[str, float]], bare: list[dic
     )
 
 
-def _run(what: str, postgres: Server, work: Work) -> dict[str, float]:
-    arguments = (what, postgres.fresh(), postgres.pid, work.count, int(work.with_ids))
-    with running(python("benchmarks.store_postgres", *arguments)) as one:
-        return one.answer()
+def _run(what: str, place: Place, work: Work) -> dict[str, float]:
+    with place.fresh() as url:
+        arguments = (what, url, place.server, work.count, int(work.with_ids))
+        with running(python("benchmarks.store_postgres", *arguments)) as one:
+            return one.answer()
 
 
 class _Clock:
@@ -96,7 +91,7 @@ class _Clock:
         self._last = self._now()
 
     def _now(self) -> tuple[float, float]:
-        return cpu(), family_cpu(self._pid)
+        return cpu(), server_cpu(self._pid)
 
     def lap(self) -> dict[str, float]:
         """Seconds of both sides since the last lap."""
