@@ -30,8 +30,8 @@ IN_THEIR_TURN = "SET LOCAL enable_sort = off"
 """SQL with which a claim begins: chunks are read in the order of their turns as far as the first that will do, however
 few of them PostgreSQL believed to be waiting when it made its plan."""
 
-# Dialect twins. Who claims passes over the chunks that others are claiming at the moment. Everything happens in one
-# statement, `ids` of the chunk being a run or a list.
+# Dialect twins. Who claims passes over the chunks that others are claiming at the moment. One statement finds the
+# chunk, takes its deliveries, be they a run or a list, and leases it.
 _TAKEN = f"""
   UPDATE deliveries AS d SET status = {Status.SENDING:d}, revision = coalesce(d.revision, next.revision)
   FROM next WHERE {{where}}
@@ -41,7 +41,8 @@ _TAKEN = f"""
 """
 _TAKEN_OF_RUN = _TAKEN.format(where="next.ids IS NULL AND d.id BETWEEN next.first AND next.last")
 _TAKEN_OF_LIST = _TAKEN.format(where="d.id = ANY(ARRAY(SELECT json_array_elements_text(next.ids::json)::bigint))")
-# From then on the chunk names exactly what was claimed, so that no other chunk's deliveries are taken for its.
+# From then on the chunk names exactly what was claimed, so that no other chunk's deliveries are taken for its. Texts
+# leave the server only where they are not too long together.
 _CLAIM = f"""
 WITH next AS (
   SELECT k.id, k.campaign, k.medium, k.first, k.last, k.ids, k.epoch, k.turn, k.closes_at, k.size, c.revision
