@@ -31,6 +31,7 @@ from campana.storage.river import ClaimedDelivery, ClaimQuery, Cut, Judged, Step
 from campana.storage.sqlite.database import connect
 from campana.storage.store import NewContact
 from campana.storage.tables import NEVER
+from campana.telemetry import configure_logging
 from campana.wiring import now_ms
 
 PAGE, CHUNK, FLUSH, WORKERS = 1_000, 500, 100, 4
@@ -258,6 +259,7 @@ async def _read(growth: Growth, campaign: int, size: int) -> dict[str, Any]:
 
 def main() -> None:
     """Grow, and say what it cost."""
+    configure_logging("warning", "json")
     url, server, sample, *wanted = sys.argv[1], *map(int, sys.argv[2:])
     uvloop.run(grow(url, server, sample, wanted))
 

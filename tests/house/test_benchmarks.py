@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 FINDINGS = {"sms": 2, "calls": 2, "store": 2}
 """How many a benchmark has of a store, where that is more than one."""
 ON_POSTGRESQL_ALONE = {"hot", "workers"}
-ON_POSTGRESQL = ["sms", "store", "latency", "scale", "hot", "workers"]
+ON_POSTGRESQL = ["store", "latency", "scale", "hot", "workers"]
 """Those that do something there that no other does; all of them on one server."""
 NEED_OTHERS = {"email", "kannel", "setups"}
 """Those that compare with programs which may not be there; a quick run fetches nothing."""
