@@ -143,6 +143,8 @@ def configure_logging(level: str, form: Form, stream: TextIO | None = None) -> N
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
+    # What it says at each start is of no use to anybody.
+    logging.getLogger("alembic.runtime.migration").setLevel("WARNING")
     for name in _TAKEN_OVER:
         logger = logging.getLogger(name)
         logger.handlers = []

@@ -302,7 +302,17 @@ def test_what_is_kept_is_for_its_own_user_alone(run, tmp_path: Path) -> None:
 # --- which database it is ----------------------------------------------------------------------------------------
 
 
+def test_a_database_that_is_not_there_is_no_good_news(run, file: Path) -> None:
+    missing = run("instance", "show")
+    sentence = (
+        "campana: the database cannot be used right now: Campana has no tables there: is it the one that is meant?"
+    )
+    assert (missing.code, missing.err) == (1, f"{sentence}\n")
+    assert not list(file.parent.rglob("campana.db")), "nothing was made by a look"
+
+
 def test_a_database_says_which_it_is(run) -> None:
+    run("db", "upgrade")
     shown = run("instance", "show", "--json").json
     nothing = {"campaigns": 0, "sms": 0, "voice": 0, "email": 0}
     assert len(shown.pop("id")) == 36
@@ -312,6 +322,7 @@ def test_a_database_says_which_it_is(run) -> None:
 
 
 def test_an_operator_says_which_database_it_is(run, file: Path) -> None:
+    run("db", "upgrade")
     before = run("instance", "show", "--json").json
     assert run("instance", "retire", "--yes").out == "The database is retired: nothing is sent from it.\n"
     retired = run("instance", "show", "--json").json
@@ -329,6 +340,7 @@ def test_an_operator_says_which_database_it_is(run, file: Path) -> None:
 
 @pytest.mark.parametrize("word", ["resume", "retire"])
 def test_an_operators_word_is_confirmed(run, word: str) -> None:
+    run("db", "upgrade")
     before = run("instance", "show", "--json").json
     unasked = run("instance", word)
     assert unasked.code == 2

@@ -17,7 +17,7 @@ from campana.domain.delivery import Medium
 from campana.domain.message import Content, IncomingMessage
 from campana.domain.outcome import Receipt
 
-NONE_LEFT: Final = "Other processes use all of its connections."
+NONE_LEFT: Final = "No connection is this process's yet: others may use all of them."
 """Why a route that is allowed no connection is not connected."""
 
 Permit = Callable[[], bool]

@@ -121,10 +121,11 @@ def engine_options(settings: Settings, owner: str, *, hears: bool) -> EngineOpti
 
 
 def bounce_listener(settings: Settings, pins: Pins, inbound: Inbound, clock: Clock) -> BounceListener | None:
-    """What takes bounces; None where nothing does, or no route of this process can have any."""
+    """What takes bounces; None where nothing does, or this process is kept to routes that have none."""
     address = settings.bounces.address
+    left = [route for route in settings.routes if not pins.holds(route)]
     kept = [route for route in settings.routes if pins.holds(route)]
-    if address is None or not any(CHANNELS[route.channel].medium is Medium.EMAIL for route in kept):
+    if address is None or (left and not any(CHANNELS[route.channel].medium is Medium.EMAIL for route in kept)):
         return None
     # A bounce may be of a message that another process sent by another route.
     return BounceListener(address, settings.bounces.protocol, settings.routes, inbound, clock)

@@ -5,6 +5,7 @@ Must not know what uses it.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import os
@@ -21,6 +22,7 @@ from campana.storage.migrate import Upgraded
 from campana.storage.migrate import upgrade as upgrade_database
 from campana.storage.postgres import PostgresStore
 from campana.storage.postgres.database import Pooling
+from campana.storage.postgres.trial import was_used
 from campana.storage.sqlite import SqliteStore
 from campana.storage.store import UNWATCHED, StoreUnavailable, Watch
 from campana.telemetry import Metrics
@@ -76,6 +78,8 @@ def _told(name: str, done: Upgraded) -> str:
         sentence = f"Upgraded {name} from revision {done.before} to {done.after}."
     if done.waiting:
         sentence += f" What earlier versions would not survive waits for --finish: {', '.join(done.waiting)}."
+    elif done.before == done.after:
+        sentence += " Nothing waits for --finish."
     return sentence
 
 
@@ -93,12 +97,25 @@ async def services_for(settings: Settings) -> AsyncIterator[Services]:
 
 @contextlib.asynccontextmanager
 async def instance_for(settings: Settings) -> AsyncIterator[InstanceService]:
-    """What an operator asks and says about the configured database as such; also beside running processes."""
+    """What an operator asks and says about the configured database as such; also beside running processes.
+
+    Raises StoreUnavailable where there is none: a mistyped one that was made here would say that all is well.
+    """
+    if not await _is_there(settings):
+        raise StoreUnavailable("Campana has no tables there: is it the one that is meant?")
     store = await open_store(settings)
     try:
         yield InstanceService(store, InstanceOptions(myself(settings), memory_file(settings)), now_ms)
     finally:
         await store.close()
+
+
+async def _is_there(settings: Settings) -> bool:
+    """Whether there is a database that Campana has used."""
+    if settings.database.is_postgresql:
+        assert settings.database.url is not None
+        return await was_used(settings.database.url)
+    return await asyncio.to_thread(settings.database_path.exists)
 
 
 def myself(settings: Settings) -> Self:
