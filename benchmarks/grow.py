@@ -39,7 +39,8 @@ ROUTE: Final = "sms"
 OPEN_SHARE: Final = 10
 """Of so many messages, the carrier never tells the end of one: telephones that are switched off."""
 LOOKED_UP: Final = 500
-LOOKS: Final = 10
+LOOKS: Final = 200
+"""So many, since the kernel counts the CPU of a server in hundredths of a second."""
 _MIX: Final = 0x9E3779B97F4A7C15
 _NUMBERS: Final = 10_000_000_000
 _SUCCESS = Change(Status.SUCCESS, DeliveryCode.OK, True)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from benchmarks.grow import LOOKED_UP
+from benchmarks.grow import LOOKS as LOOKS_OF_LANES
 from benchmarks.processes import python, running
 from benchmarks.report import Finding, Scale, Target, number
 from benchmarks.stores import Place, on_each
@@ -28,10 +30,10 @@ SAMPLED = {
 }
 """What is measured with the last contacts of a campaign: with which part of them, and what it is."""
 LOOKS = {
-    "looking up": (500, "a contact by its guid"),
-    "lanes of one": (10, "the campaign's lanes"),
-    "lanes": (10, "all lanes"),
-    "overdue": (10, "overdue receipts"),
+    "looking up": (LOOKED_UP, "a contact by its guid"),
+    "lanes of one": (LOOKS_OF_LANES, "the campaign's lanes"),
+    "lanes": (LOOKS_OF_LANES, "all lanes"),
+    "overdue": (LOOKS_OF_LANES, "overdue receipts"),
 }
 """What is asked again and again: how often it was, and what it is."""
 JUDGED = ("planning", "claim and complete", "looking up", "lanes of one", "overdue")
