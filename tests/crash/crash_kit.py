@@ -100,6 +100,8 @@ class Server(Process):
 
     def __init__(self, folder: Path, config: Path, port: int) -> None:
         super().__init__("campana serve", (str(PROGRAM), "--config", str(config), "serve"), folder / "campana.log")
+        self.folder = folder
+        self.config = config
         self.port = port
 
     async def start(self) -> str:

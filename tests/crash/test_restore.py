@@ -12,19 +12,19 @@ import signal
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from crash_kit import PROGRAM, Server, Town, end, free_port, guid_of, phone, start, town
+from crash_kit import PROGRAM, Server, Town, guid_of, phone, town
 
 from campana.config import load
 from campana.domain.campaign import Campaign, SmsSettings
 from campana.domain.contact import Admitted
 from campana.domain.delivery import Medium
 from campana.domain.instance import Doubt
+from campana.sandbox.drill_processes import Process, free_port
 from campana.services.instance import Waiting
 from campana.storage.sqlite import SqliteStore
 from campana.storage.store import NewContact
@@ -60,8 +60,7 @@ async def until_free(port: int) -> None:
 async def stop(server: Server) -> None:
     """Have it stop by itself."""
     server.signal(signal.SIGTERM)
-    assert server.process is not None
-    assert await asyncio.wait_for(server.process.wait(), 60) == 0
+    assert await asyncio.wait_for(server.wait(), 60) == 0
 
 
 def back_up(database: Path, to: Path) -> None:
@@ -135,12 +134,11 @@ async def copied(here: Town, folder: Path) -> AsyncIterator[Server]:
     port = free_port()
     config = folder / "campana.toml"
     config.write_text(here.server.config.read_text().replace(f"port = {here.server.port}", f"port = {port}"))
-    server = replace(here.server, folder=folder, config=config, port=port, process=None)
+    server = Server(folder, config, port)
     try:
         yield server
     finally:
-        if server.process is not None:
-            await end(server.process)
+        await server.end()
 
 
 async def test_a_copied_folder_is_held_and_the_original_goes_on(tmp_path: Path) -> None:
@@ -159,8 +157,7 @@ async def test_a_copied_folder_is_held_and_the_original_goes_on(tmp_path: Path) 
         await here.until_arrived(2)
         async with instance_for(load(here.server.config, {})) as operator:
             await operator.retire()
-        assert here.server.process is not None
-        assert await asyncio.wait_for(here.server.process.wait(), 60) == 1
+        assert await asyncio.wait_for(here.server.wait(), 60) == 1
         assert "it was retired" in (tmp_path / "campana.log").read_text().splitlines()[-1]
 
 
@@ -184,24 +181,17 @@ async def test_a_worker_ends_when_its_database_goes_back_and_is_held_until_an_op
         f'[server]\ndata_dir = "data"\n[database]\nurl = "{postgres.url(name)}"\n'
         f'[worker]\nlisten = "127.0.0.1:{port}"\n'
     )
-    running: list[asyncio.subprocess.Process] = []
-
-    async def begin() -> asyncio.subprocess.Process:
-        process, _ = await start(str(PROGRAM), "--config", str(config), "worker", log=tmp_path / "log")
-        running.append(process)
-        return process
-
+    worker = Process("worker", (str(PROGRAM), "--config", str(config), "worker"), tmp_path / "log")
     try:
-        worker = await begin()
+        await worker.start()
         assert (await ready(port))["held"] is None
         await postgres.execute("UPDATE instance SET epoch = 0", name)
         assert await asyncio.wait_for(worker.wait(), 60) == 1
-        await begin()
+        await worker.start()
         # Its own memory says so, or what it left in the database, which it had not run for long.
         assert (await ready(port))["held"] in {Doubt.WENT_BACK.value, Doubt.TOLD.value}
         async with instance_for(load(config, {})) as operator:
             await operator.resume()
         await until_free(port)
     finally:
-        for process in running:
-            await end(process)
+        await worker.end()
