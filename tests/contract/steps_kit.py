@@ -91,6 +91,7 @@ _INDEX = re.compile(r'CREATE (UNIQUE )?INDEX (CONCURRENTLY )?"?(\w+)"? ON "?(\w+
 _HALF_BUILT = re.compile(r'DROP INDEX CONCURRENTLY IF EXISTS "?(\w+)"?')
 _COLUMN = re.compile(r'ALTER TABLE "?\w+"? ADD COLUMN "?\w+"? (.+)')
 _RULE_OF_A_COLUMN = re.compile(r"\b(?:UNIQUE|REFERENCES|CHECK|PRIMARY)\b")
+_ROOM_ON_A_PAGE = re.compile(r"ALTER TABLE \w+ SET \(fillfactor = \d+\)")
 _CONSTANT = re.compile(r"DEFAULT (?:'[^']*'|\d+)(?= |$)")
 
 
@@ -113,7 +114,7 @@ def what_is_more_than_adding(statements: list[str], on_postgresql: bool) -> list
             )
             if index[1] or not beside:
                 noticed.append(one)
-        elif half_built and half_built[1] in indices:
+        elif (half_built and half_built[1] in indices) or _ROOM_ON_A_PAGE.fullmatch(one):
             continue
         elif not (column and not _RULE_OF_A_COLUMN.search(column[1]) and _is_left_out(column[1])):
             noticed.append(one)

@@ -23,10 +23,10 @@ from tests.contract.postgres_cluster import SUCCESS, clustered, judged
 from tests.contract.steps_kit import said_by_each_step, version, what_is_more_than_adding
 from tests.contract.test_migrations import within
 
-ADD_COLUMN = ("0004", None, 'op.add_column("contacts", Column("nickname", Text))')
-ADD_INDEX = ("0005", None, 'add_index("ix_deliveries_due_at", "deliveries", ["due_at"], "status = 5")')
-TAKE_AWAY = ("0006", "0005", 'op.execute("ALTER TABLE incoming DROP COLUMN text")')
-AND_ADD = ("0007", None, 'op.add_column("contacts", Column("surname", Text, server_default="", nullable=False))')
+ADD_COLUMN = ("0007", None, 'op.add_column("contacts", Column("nickname", Text))')
+ADD_INDEX = ("0008", None, 'add_index("ix_deliveries_due_at", "deliveries", ["due_at"], "status = 5")')
+TAKE_AWAY = ("0009", "0008", 'op.execute("ALTER TABLE incoming DROP COLUMN text")')
+AND_ADD = ("0010", None, 'op.add_column("contacts", Column("surname", Text, server_default="", nullable=False))')
 STEPS = (ADD_COLUMN, ADD_INDEX, TAKE_AWAY, AND_ADD)
 LASTS_MS = 60_000
 
@@ -61,21 +61,21 @@ def test_every_step_since_the_first_says_what_it_is_and_follows_the_one_before()
 
 
 @pytest.mark.parametrize(
-    ("phase", "oldest_code"), [("", None), ("before", "0003"), ("after", None), ("after", "0005"), ("later", None)]
+    ("phase", "oldest_code"), [("", None), ("before", "0006"), ("after", None), ("after", "0008"), ("later", None)]
 )
 def test_a_step_that_does_not_say_what_it_is_is_refused(tmp_path: Path, phase: str, oldest_code: str | None) -> None:
     scripts = version(tmp_path / "next", ADD_COLUMN)
-    file = scripts / "versions" / "0004_fabricated.py"
+    file = scripts / "versions" / "0007_fabricated.py"
     said = file.read_text().replace('phase = "before"', f'phase = "{phase}"' if phase else "")
     file.write_text(said.replace("oldest_code = None", f"oldest_code = {oldest_code!r}"))
-    with pytest.raises(ValueError, match="revision 0004 should say phase"):
+    with pytest.raises(ValueError, match="revision 0007 should say phase"):
         Course(scripts)
 
 
 def test_before_steps_only_add(empty: str) -> None:
     said = said_by_each_step(empty, SCRIPTS)
     before = [step.revision for step in Course(SCRIPTS).steps if not step.is_after]
-    assert {"0001", "0002", "0003"} <= set(before)
+    assert {"0001", "0002", "0006"} <= set(before)
     on_postgresql = empty.startswith("postgresql")
     assert {one: what_is_more_than_adding(said[one], on_postgresql) for one in before} == {one: [] for one in before}
     assert all(said[one] for one in before)
@@ -88,11 +88,11 @@ def test_what_counts_as_adding(url: str, tmp_path: Path) -> None:
         'op.execute("UPDATE contacts SET campaign = 1")',
         'op.execute("INSERT INTO due VALUES (1, 0, 1, 1)")',
         'op.create_index("v", "contacts", ["created_at"], unique=True)',
-        'op.execute("ALTER TABLE contacts RENAME COLUMN nickname TO name")',
+        'op.execute("ALTER TABLE contacts RENAME COLUMN nickname TO called")',
         TAKE_AWAY[2],
         'op.drop_table("incoming")',
     ]
-    steps = [(f"{number:04d}", None, body) for number, body in enumerate(adding + others, 4)]
+    steps = [(f"{number:04d}", None, body) for number, body in enumerate(adding + others, 7)]
     said = said_by_each_step(url, version(tmp_path / "next", *steps))
     noticed = [what_is_more_than_adding(one, url.startswith("postgresql")) != [] for one in said.values()]
     assert noticed == [False] * len(adding) + [True] * len(others)
@@ -117,35 +117,35 @@ def test_what_others_would_notice(statement: str) -> None:
 
 
 def test_the_whole_course_with_an_old_program_beside_a_new_one(url: str, next_version: Path) -> None:
-    assert upgrade(url) == Upgraded("0003", "0003")
+    assert upgrade(url) == Upgraded("0006", "0006")
     # The first process of the next version starts: it adds, and says what waits.
-    assert upgrade(url, scripts=next_version) == Upgraded("0003", "0005", ("0006", "0007"))
+    assert upgrade(url, scripts=next_version) == Upgraded("0006", "0008", ("0009", "0010"))
     # One of the old version starts again: it goes on, on tables of which it does not know.
-    assert upgrade(url) == Upgraded("0005", "0005")
+    assert upgrade(url) == Upgraded("0008", "0008")
     within(url, lambda one: one.execute(text("INSERT INTO contacts (id, campaign, guid, created_at) "
                                              "VALUES (1, 1, '00000000-0000-4000-8000-000000000001', 1)")))  # fmt: skip
     assert ask(url, "SELECT nickname FROM contacts") is None
     # Nobody of the old version is left: the rest may come.
-    assert upgrade(url, scripts=next_version, finish=True) == Upgraded("0005", "0007")
-    assert ask(url, "SELECT oldest_code FROM instance") == "0005"
+    assert upgrade(url, scripts=next_version, finish=True) == Upgraded("0008", "0010")
+    assert ask(url, "SELECT oldest_code FROM instance") == "0008"
     assert ask(url, "SELECT surname FROM contacts") == ""
-    with pytest.raises(UpgradeRefused, match="upgraded for a newer version: it is at revision 0007 and needs a"):
+    with pytest.raises(UpgradeRefused, match="upgraded for a newer version: it is at revision 0010 and needs a"):
         upgrade(url)
-    with pytest.raises(UpgradeRefused, match="knows 0005, and this one knows none after 0003"):
+    with pytest.raises(UpgradeRefused, match="knows 0008, and this one knows none after 0006"):
         upgrade(url, finish=True)
-    assert upgrade(url, scripts=next_version) == Upgraded("0007", "0007")
+    assert upgrade(url, scripts=next_version) == Upgraded("0010", "0010")
 
 
 def test_a_program_that_knows_less_goes_on_where_it_survives_what_was_taken_away(url: str, tmp_path: Path) -> None:
     """The version between has only the additions: it survives what the one after it takes away."""
     upgrade(url, scripts=version(tmp_path / "all", *STEPS), finish=True)
     between = version(tmp_path / "between", ADD_COLUMN, ADD_INDEX)
-    assert upgrade(url, scripts=between) == Upgraded("0007", "0007")
+    assert upgrade(url, scripts=between) == Upgraded("0010", "0010")
 
 
 def test_an_empty_database_takes_no_more_than_a_start_may(empty: str, next_version: Path) -> None:
-    assert upgrade(empty, scripts=next_version) == Upgraded(None, "0005", ("0006", "0007"))
-    assert upgrade(empty, scripts=next_version, finish=True) == Upgraded("0005", "0007")
+    assert upgrade(empty, scripts=next_version) == Upgraded(None, "0008", ("0009", "0010"))
+    assert upgrade(empty, scripts=next_version, finish=True) == Upgraded("0008", "0010")
 
 
 # --- on a running cluster ----------------------------------------------------------------------------------------
@@ -157,21 +157,21 @@ async def test_what_takes_away_is_refused_while_an_older_program_is_at_work(
     url = postgres.url(postgres_database)
     async with clustered(postgres, postgres_database) as cluster:
         store = (await cluster.open()).store
-        for name, code, lasts in (("old", "0003", LASTS_MS), ("new", "0007", LASTS_MS), ("dead", "0001", -1)):
+        for name, code, lasts in (("old", "0006", LASTS_MS), ("new", "0010", LASTS_MS), ("dead", "0001", -1)):
             await store.cluster.beat(Member(name, "worker", "host-a", code, 1), lasts)
         with pytest.raises(
-            UpgradeRefused, match=r"0006 waits: it needs .* 0005, .*\(worker old on host-a, revision 0003\)$"
+            UpgradeRefused, match=r"0009 waits: it needs .* 0008, .*\(worker old on host-a, revision 0006\)$"
         ):
             await asyncio.to_thread(upgrade, url, scripts=next_version, finish=True)
         # What comes before was taken, and programs of the old version may start as before.
-        assert await cluster.meddler.fetchval("SELECT version_num FROM alembic_version") == "0005"
+        assert await cluster.meddler.fetchval("SELECT version_num FROM alembic_version") == "0008"
         assert await cluster.meddler.fetchval("SELECT oldest_code FROM instance") == "0001"
-        assert await asyncio.to_thread(upgrade, url) == Upgraded("0005", "0005")
+        assert await asyncio.to_thread(upgrade, url) == Upgraded("0008", "0008")
         assert await store.cluster.oldest_code() == "0001"
         await store.cluster.bury("old")
         done = await asyncio.to_thread(upgrade, url, scripts=next_version, finish=True)
-        assert done == Upgraded("0005", "0007")
-        assert await store.cluster.oldest_code() == "0005"
+        assert done == Upgraded("0008", "0010")
+        assert await store.cluster.oldest_code() == "0008"
 
 
 async def work_off(world: World) -> None:
@@ -210,7 +210,7 @@ async def test_processes_write_while_the_schema_is_brought_along(
         await until_all_went_on()
         working = False
         await workers
-        assert done == Upgraded("0003", "0005", ("0006", "0007"))
+        assert done == Upgraded("0006", "0008", ("0009", "0010"))
         while await worlds[0].plan():
             pass
         await work_off(worlds[0])
@@ -234,7 +234,7 @@ async def test_a_step_that_waits_for_a_table_lets_others_have_it(
                 await world.add(1, number)
             assert not upgrading.done()
         await reader.close()
-        assert (await upgrading).after == "0005"
+        assert (await upgrading).after == "0008"
 
 
 async def test_a_half_built_index_is_built_again(

@@ -18,12 +18,12 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from campana.storage import migrate
 from campana.storage.migrate import Upgraded, newest, upgrade
+from campana.storage.schema import metadata
 from campana.storage.store import StoreUnavailable
-from campana.storage.tables import metadata
 from tests.contract import postgres_kit
 
 T = TypeVar("T")
-HEAD = "0003"
+HEAD = "0006"
 OLD_ATTEMPT = "INSERT INTO attempts VALUES ({}, 1, {}, 'sms', 4, 0, 0, NULL, 'delivered')"
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from campana.storage import queries
 from campana.storage.compiled import for_postgresql
-from campana.storage.tables import metadata
+from campana.storage.schema import metadata
 from tests.contract import postgres_kit
 
 MODULES = [

@@ -25,9 +25,10 @@ def among(column: ColumnElement[int], values: Iterable[int | ColumnElement[int]]
     return or_(*(column == value for value in values))
 
 
-def insert_keyless(table: Table) -> Insert:
-    """An INSERT of every column but the primary key, which the database hands out."""
-    return insert(table).values({column.name: bindparam(column.name) for column in table.c if not column.primary_key})
+def insert_keyless(table: Table, *left_out: str) -> Insert:
+    """An INSERT of every column but the primary key, which the database hands out, and those that are left out."""
+    names = [column.name for column in table.c if not column.primary_key and column.name not in left_out]
+    return insert(table).values({name: bindparam(name) for name in names})
 
 
 class Compiled:

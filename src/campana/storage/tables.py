@@ -81,7 +81,11 @@ accounts = Table(
     Column("time_zone", Text, nullable=False),
     Column("region", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("webhook_secret", Text),
+    Column("earlier_secret", Text),
+    Column("earlier_until", BigInteger),
 )
+"""`webhook_secret` signs what is told to endpoints; the one before it signs as well, until `earlier_until`."""
 
 users = Table(
     "users",
@@ -93,6 +97,7 @@ users = Table(
     Column("role", Text, nullable=False),
     Column("password_hash", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("disabled_at", BigInteger),
     UniqueConstraint("account", "name_folded"),
 )
 
@@ -132,9 +137,11 @@ campaigns = Table(
     Column("is_paused", SmallInteger, nullable=False),
     Column("media", SmallInteger, nullable=False),
     Column("body", Text, nullable=False),
+    Column("cancelled_at", BigInteger),
 )
 """`body` is the client's description as JSON; the columns beside it repeat what statements ask for: whether it is
-paused and which media are enabled (a bit each). `contacts` is the number of the last contact that was added."""
+paused and which media are enabled (a bit each; none of one that was cancelled). `contacts` is the number of the last
+contact that was added."""
 
 Index(
     "uq_campaigns_guid",
@@ -144,6 +151,8 @@ Index(
     sqlite_where=text("deleted_at IS NULL"),
     postgresql_where=text("deleted_at IS NULL"),
 )
+
+Index("ix_campaigns_account", campaigns.c.account, campaigns.c.number)
 
 contents = Table(
     "contents",
@@ -162,7 +171,11 @@ contacts = Table(
     Column("guid", Guid, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("deleted_at", BigInteger),
+    Column("name", Text),
+    Column("reference", Text),
+    Column("fields", Text),
 )
+"""`name` and `reference` are the client's own for a person; `fields` is what texts may take of a contact, as JSON."""
 
 Index(
     "uq_contacts_guid",
@@ -171,6 +184,13 @@ Index(
     unique=True,
     sqlite_where=text("deleted_at IS NULL"),
     postgresql_where=text("deleted_at IS NULL"),
+)
+Index(
+    "ix_contacts_reference",
+    contacts.c.campaign,
+    contacts.c.reference,
+    sqlite_where=text("reference IS NOT NULL"),
+    postgresql_where=text("reference IS NOT NULL"),
 )
 
 deliveries = Table(
@@ -186,7 +206,7 @@ deliveries = Table(
     Column("destination", Text, nullable=False),
     Column("dial", Text),
     Column("text", Text),
-    postgresql_with={"fillfactor": 50},
+    postgresql_with={"fillfactor": 45},
 )
 """`tries` counts the attempts ever made; `revision` is null until the delivery has begun; `dial` is null where the
 destination is blank; nothing is claimed before `due_at` or without an attempt left."""

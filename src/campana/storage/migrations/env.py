@@ -5,7 +5,7 @@ Must not read files or the environment.
 
 from alembic import context
 
-from campana.storage.tables import metadata
+from campana.storage.schema import metadata
 
 # While a step waits for a table, whoever comes after it waits as well: so it waits no longer than this, and is tried
 # again after others have had their turn.

@@ -11,8 +11,8 @@ from typing import Final, TypeVar
 import asyncpg
 
 from campana.hosts import Connection, Hosts
+from campana.storage.schema import metadata
 from campana.storage.store import StoreUnavailable
-from campana.storage.tables import metadata
 
 T = TypeVar("T")
 

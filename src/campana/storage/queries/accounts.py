@@ -14,11 +14,11 @@ _ACCOUNT = (accounts.c.number, accounts.c.id, accounts.c.time_zone, accounts.c.r
 _USER = (users.c.number, users.c.name, users.c.role, users.c.password_hash, users.c.created_at)
 USER_COLUMNS = _USER + _ACCOUNT
 """What `user_row` takes, in its order."""
-add_account = insert_keyless(accounts).returning(accounts.c.number)
+add_account = insert_keyless(accounts, "webhook_secret", "earlier_secret", "earlier_until").returning(accounts.c.number)
 find_account = select(*_ACCOUNT).where(accounts.c.id_folded == bindparam("folded"))
 account = select(*_ACCOUNT).where(accounts.c.number == bindparam("number"))
 list_accounts = select(*_ACCOUNT).order_by(accounts.c.id_folded)
-add_user = insert_keyless(users).returning(users.c.number)
+add_user = insert_keyless(users, "disabled_at").returning(users.c.number)
 _of_user = select(*USER_COLUMNS).join_from(users, accounts, users.c.account == accounts.c.number)
 find_user = _of_user.where(
     accounts.c.id_folded == bindparam("account_folded"), users.c.name_folded == bindparam("folded")

@@ -36,7 +36,7 @@ alive = (
     _joined.where(_alive, campaigns.c.number > bindparam("after")).order_by(campaigns.c.number).limit(bindparam("most"))
 )
 list = _joined.where(campaigns.c.account == bindparam("account"), _alive).order_by(campaigns.c.number)
-add = insert_keyless(campaigns).returning(campaigns.c.number)
+add = insert_keyless(campaigns, "cancelled_at").returning(campaigns.c.number)
 add_content = insert(contents)
 add_lane = insert(lanes)
 replace = (
