@@ -136,7 +136,12 @@ def has_ended(window: Window, at: int) -> bool:
 
 def ever_opens(window: Window) -> bool:
     """Tell whether there is any instant, past ones included, at which an attempt may begin."""
-    return next_opening(window, _BEGINNING) is not None
+    return first_opening(window) is not None
+
+
+def first_opening(window: Window) -> int | None:
+    """Find the very first instant at which an attempt may begin; None where there is none."""
+    return next_opening(window, _BEGINNING)
 
 
 def ends_at(window: Window) -> int | None:

@@ -86,6 +86,7 @@ publications = Table(
     Column("campaign", BigInteger, primary_key=True, autoincrement=False),
     Column("endpoint", Text, nullable=False),
     Column("sent", BigInteger, nullable=False),
+    Column("offered", BigInteger, nullable=False),
     Column("failures", Integer, nullable=False),
     Column("failing_since", BigInteger),
     Column("next_at", BigInteger, nullable=False),
@@ -94,4 +95,5 @@ publications = Table(
     Column("last_error_at", BigInteger),
     Column("last_error", Text),
 )
-"""How far the endpoint of a campaign has been told: all events up to number `sent`."""
+"""How far the endpoint of a campaign has been told: all events up to number `sent`. Those up to `offered`, where that
+is more, are one batch that was on its way and may have arrived: it goes again as it was."""

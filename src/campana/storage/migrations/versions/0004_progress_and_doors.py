@@ -104,6 +104,7 @@ def _add_progress() -> None:
         sa.Column("campaign", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("endpoint", sa.Text(), nullable=False),
         sa.Column("sent", sa.BigInteger(), nullable=False),
+        sa.Column("offered", sa.BigInteger(), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("failing_since", sa.BigInteger(), nullable=True),
         sa.Column("next_at", sa.BigInteger(), nullable=False),
