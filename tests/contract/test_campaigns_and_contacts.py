@@ -14,6 +14,7 @@ from campana.domain.campaign import Sharing, SmsSettings, UncertainPolicy, Voice
 from campana.domain.contact import Admitted, MediumState, ReplaceMedium
 from campana.domain.delivery import Medium, Status
 from campana.domain.errors import MethodCode, MethodError
+from campana.domain.person import Person
 from campana.storage.river import Step
 from campana.storage.store import Conflict, NewContact
 from tests.contract.conftest import NOW, World, a_campaign, guid
@@ -113,7 +114,7 @@ async def test_an_empty_guid_belongs_to_nobody(world: World) -> None:
     number, contacts = world.campaign.number, world.store.contacts
     await world.add(1)
     assert await world.store.campaigns.find(world.account, "") is None
-    assert await contacts.edit(number, "", lambda states: [], NOW) is False
+    assert await contacts.edit(number, "", lambda states, kept: [], NOW) is False
     assert await contacts.delete(number, "", NOW) is False
     assert await world.store.attempts.of_contact(number, "") is None
 
@@ -168,7 +169,7 @@ async def test_an_edit_sees_the_media_and_stores_what_it_decides(world: World) -
     await world.add(1, text="mine")
     seen: list[MediumState] = []
 
-    def plan(states: list[MediumState]) -> list[ReplaceMedium]:
+    def plan(states: list[MediumState], kept: Person | None) -> list[ReplaceMedium]:
         seen.extend(states)
         return [
             ReplaceMedium(Medium.SMS, "0416 555", "+1416555", None, 5, restart=False),
@@ -188,7 +189,7 @@ async def test_an_edit_sees_the_media_and_stores_what_it_decides(world: World) -
 async def test_an_edit_that_is_refused_changes_nothing(world: World) -> None:
     await world.add(1)
 
-    def refuse(states: list[MediumState]) -> list[ReplaceMedium]:
+    def refuse(states: list[MediumState], kept: Person | None) -> list[ReplaceMedium]:
         raise MethodError(MethodCode.CONTACT_IN_PROGRESS)
 
     before = await world.lines()
@@ -204,7 +205,7 @@ async def test_what_starts_again_is_planned_again(world: World) -> None:
     lease = await world.claim()
     await world.store.river.release(Step(lease, [], (), NOW), 0)
     restart = ReplaceMedium(Medium.SMS, "+14165559999", "+14165559999", None, 2, restart=True)
-    await world.store.contacts.edit(world.campaign.number, guid(2), lambda states: [restart], NOW + 1)
+    await world.store.contacts.edit(world.campaign.number, guid(2), lambda states, kept: [restart], NOW + 1)
     lanes = await world.store.river.lanes(world.campaign.number)
     assert [(lane.medium, lane.next_due) for lane in lanes if lane.medium is Medium.SMS] == [(Medium.SMS, NOW + 1)]
     first, second = await world.claim(NOW + 2), await world.claim(NOW + 2)

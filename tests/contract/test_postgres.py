@@ -18,6 +18,7 @@ from campana.domain.delivery import Medium, Status
 from campana.domain.errors import MethodCode, MethodError
 from campana.domain.message import IncomingMessage
 from campana.domain.outcome import Change
+from campana.domain.person import Person
 from campana.services.lockout import Lockout
 from campana.storage.river import Cut, Judged, LeaseLost, Step
 from campana.storage.store import Failures, NewContact
@@ -300,7 +301,7 @@ async def test_an_edit_beside_a_planner_is_planned(cluster: Cluster) -> None:
     blank = Admitted(Medium.SMS, "", None, None, 0)
     await one.store.contacts.add_many([NewContact(one.campaign.number, guid(1), (blank,))], NOW)
 
-    def give(states: list[MediumState]) -> list[ReplaceMedium]:
+    def give(states: list[MediumState], kept: Person | None) -> list[ReplaceMedium]:
         return [ReplaceMedium(Medium.SMS, "+14165550001", "+14165550001", None, 3, restart=True)]
 
     async with cluster.meddler.transaction():

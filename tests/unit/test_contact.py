@@ -317,7 +317,7 @@ EDITS: list[tuple[str, dict[str, Any], list[MediumState], list[ReplaceMedium]]] 
 
 @pytest.mark.parametrize(("media", "states", "expected"), [row[1:] for row in EDITS], ids=[row[0] for row in EDITS])
 def test_what_an_edit_does(media: dict[str, Any], states: list[MediumState], expected: list[ReplaceMedium]) -> None:
-    assert plan_edit(contact(**media), CAMPAIGN, "CA", DEFAULTS)(states) == expected
+    assert plan_edit(contact(**media), CAMPAIGN, "CA", DEFAULTS)(states, None) == expected
 
 
 IN_PROGRESS: list[tuple[dict[str, Any], MediumState, str]] = [
@@ -339,7 +339,7 @@ IN_PROGRESS: list[tuple[dict[str, Any], MediumState, str]] = [
 @pytest.mark.parametrize(("media", "standing", "field"), IN_PROGRESS)
 def test_what_is_in_progress_cannot_change(media: dict[str, Any], standing: MediumState, field: str) -> None:
     with pytest.raises(MethodError) as refused:
-        plan_edit(contact(**media), CAMPAIGN, "CA", DEFAULTS)([standing])
+        plan_edit(contact(**media), CAMPAIGN, "CA", DEFAULTS)([standing], None)
     assert (refused.value.code, refused.value.field) == (MethodCode.CONTACT_IN_PROGRESS, field)
     assert NUMBER not in refused.value.sentence
 
@@ -347,18 +347,18 @@ def test_what_is_in_progress_cannot_change(media: dict[str, Any], standing: Medi
 def test_agents_may_correct_where_they_may_not_add_but_not_blank_what_is_required() -> None:
     closed = replace(CAMPAIGN, allow_external_contacts=False, sms_required=True)
     plan = plan_edit(contact(sms=to(OTHER_NUMBER)), closed, "CA", DEFAULTS, agent=True)
-    assert [change.restart for change in plan([state()])] == [True]
+    assert [change.restart for change in plan([state()], None)] == [True]
     with pytest.raises(MethodError) as refused:
         plan_edit(contact(email=to(ADDRESS)), closed, "CA", DEFAULTS, agent=True)
     assert refused.value.code is MethodCode.REQUIRED_MEDIUM_MISSING
-    assert plan_edit(contact(email=to(ADDRESS)), closed, "CA", DEFAULTS)([state(EMAIL, ADDRESS)]) == []
+    assert plan_edit(contact(email=to(ADDRESS)), closed, "CA", DEFAULTS)([state(EMAIL, ADDRESS)], None) == []
 
 
 def test_a_plan_can_be_asked_again() -> None:
     """The store may run it once more after a failed transaction."""
     plan = plan_edit(contact(sms=to(OTHER_NUMBER)), CAMPAIGN, "CA", DEFAULTS)
-    assert plan([state()]) == plan([state()])
-    assert plan([state(destination=OTHER_NUMBER)]) == []
+    assert plan([state()], None) == plan([state()], None)
+    assert plan([state(destination=OTHER_NUMBER)], None) == []
 
 
 def test_a_contact_answers_by_medium() -> None:

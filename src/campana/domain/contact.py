@@ -15,6 +15,7 @@ from campana.domain.campaign import HTML_MAX, SMS_TEXT_MAX, VOICE_TEXT_MAX, Camp
 from campana.domain.delivery import IN_PROGRESS, WAITING, Medium, Status
 from campana.domain.destination import dial_phone, normalise_email
 from campana.domain.errors import MethodCode, MethodError
+from campana.domain.person import Person
 from campana.domain.text.characters import is_blank, is_keepable
 from campana.domain.text.segments import plan_segments
 
@@ -41,6 +42,8 @@ class Contact(msgspec.Struct, frozen=True):
     sms: Communication | None = None
     voice: Communication | None = None
     email: Communication | None = None
+    person: Person | None = None
+    """None from a door that cannot say who it is: an edit then leaves it as it is."""
 
     def on(self, medium: Medium) -> Communication | None:
         """The contact on one medium, or None where it was left out."""
@@ -93,9 +96,10 @@ class ReplaceMedium:
 
 
 class EditPlanner(Protocol):
-    """Decides what an edit does to each medium of a contact, from how the media stand. May raise MethodError."""
+    """Decides what an edit does to each medium of a contact, from how the media stand and who it was until now. May
+    raise MethodError."""
 
-    def __call__(self, states: list[MediumState]) -> list[ReplaceMedium]: ...
+    def __call__(self, states: list[MediumState], kept: Person | None) -> list[ReplaceMedium]: ...
 
 
 # --- rules -----------------------------------------------------------------------------------------------------
@@ -200,7 +204,7 @@ def plan_edit(
     if agent:
         _demand_required(list(admitted.values()), campaign)
 
-    def plan(states: list[MediumState]) -> list[ReplaceMedium]:
+    def plan(states: list[MediumState], kept: Person | None) -> list[ReplaceMedium]:
         known = {state.medium: state for state in states}
         changes: list[ReplaceMedium] = []
         for rules in _RULES:

@@ -14,11 +14,12 @@ from campana.domain.contact import Contact, admit, plan_edit
 from campana.domain.delivery import Medium
 from campana.domain.errors import MethodCode, MethodError
 from campana.domain.ids import UUID7_RANDOM_BYTES, uuid7
+from campana.domain.person import check_person
 from campana.services.access import Action, find_campaign
 from campana.services.campaigns import Ends
 from campana.services.principal import Principal
 from campana.services.tools import Tools
-from campana.storage.store import Campaigns, Conflict, ContactLine, Contacts, NewContact
+from campana.storage.store import Campaigns, Conflict, ContactDetails, ContactLine, Contacts, NewContact
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,22 @@ class ContactService:
         row = await find_campaign(self._campaigns, who, campaign_guid, Action.SEE)
         return self._contacts.pages(row.number, row.campaign.guid)
 
+    async def details(
+        self, who: Principal, campaign_guid: str, after: int, limit: int, reference: str | None = None
+    ) -> list[ContactDetails]:
+        """A campaign's contacts with numbers above `after`, at most `limit`, in the order of adding; those with a
+        reference alone where one is given. Raises 10 CampaignNotFound."""
+        row = await find_campaign(self._campaigns, who, campaign_guid, Action.SEE)
+        return await self._contacts.details(row.number, after, limit, reference)
+
+    async def one(self, who: Principal, campaign_guid: str, contact_guid: str) -> ContactDetails:
+        """A contact. Raises, in this order, 10 CampaignNotFound, 20 ContactNotFound."""
+        row = await find_campaign(self._campaigns, who, campaign_guid, Action.SEE)
+        found = await self._contacts.one(row.number, contact_guid)
+        if found is None:
+            raise MethodError(MethodCode.CONTACT_NOT_FOUND)
+        return found
+
     async def add(self, who: Principal, contact: Contact) -> str:
         """Add a contact and return its id: the one given, or a new UUIDv7 where `guid` is empty.
 
@@ -78,9 +95,10 @@ class ContactService:
         )
         if options.most_per_campaign and row.contacts >= options.most_per_campaign:
             raise MethodError(MethodCode.LIMIT_EXCEEDED, "The campaign has as many contacts as it may have.")
+        person = None if contact.person is None else check_person(contact.person)
         guid = contact.guid or uuid7(now, secrets.token_bytes(UUID7_RANDOM_BYTES))
         try:
-            await self._contacts.add(NewContact(row.number, guid, media), now)
+            await self._contacts.add(NewContact(row.number, guid, media, person), now)
         except Conflict:
             raise MethodError(MethodCode.CONTACT_ALREADY_EXISTS) from None
         except LookupError:
@@ -106,7 +124,8 @@ class ContactService:
             default_attempts=self._options.default_attempts,
             agent=who.agent,
         )
-        if not await self._contacts.edit(row.number, contact.guid, plan, self._clock()):
+        person = None if contact.person is None else check_person(contact.person)
+        if not await self._contacts.edit(row.number, contact.guid, plan, self._clock(), person):
             raise MethodError(MethodCode.CONTACT_NOT_FOUND)
         self._bus.tell(Hint(News.CONTACTS, row.number))
 

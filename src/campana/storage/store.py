@@ -15,8 +15,9 @@ import msgspec
 
 from campana.domain.call import CallReport
 from campana.domain.campaign import Campaign
-from campana.domain.contact import Admitted, EditPlanner
+from campana.domain.contact import Admitted, EditPlanner, MediumState
 from campana.domain.delivery import Medium, Status
+from campana.domain.person import Person
 
 
 class StoreUnavailable(Exception):
@@ -219,6 +220,20 @@ class NewContact(msgspec.Struct, frozen=True):
     campaign: int
     guid: str
     media: tuple[Admitted, ...]
+    person: Person | None = None
+    """None where it came by a door that cannot say who it is."""
+
+
+class ContactDetails(msgspec.Struct, frozen=True):
+    """A contact as it stands, whole."""
+
+    number: int
+    """Its place in its campaign: pages go on after it."""
+    guid: str
+    created_at: int
+    person: Person | None
+    media: tuple[MediumState, ...]
+    """In the order of Medium; one that the contact has no delivery on is left out."""
 
 
 class Contacts(Protocol):
@@ -230,12 +245,22 @@ class Contacts(Protocol):
     async def add_many(self, contacts: Sequence[NewContact], at: int) -> list[bool]:
         """Add many in one transaction; False for each whose guid was in use. LookupError where a campaign is gone."""
 
-    async def edit(self, campaign: int, guid: str, plan: EditPlanner, at: int) -> bool:
-        """Read the contact's media, let `plan` decide, and store its decision, all in one transaction.
+    async def edit(self, campaign: int, guid: str, plan: EditPlanner, at: int, person: Person | None = None) -> bool:
+        """Read the contact, let `plan` decide, and store its decision, and who it is where that is given, all in one
+        transaction.
 
         What `plan` raises undoes everything and comes through. False where there is no such contact.
         `plan` runs in the store's thread: it must be quick and pure.
         """
+
+    async def details(
+        self, campaign: int, after: int, limit: int, reference: str | None = None
+    ) -> list[ContactDetails]:
+        """Contacts with numbers above `after`, at most `limit`, in the order of adding; those with a reference alone
+        where one is given. By index: a short page is the last one."""
+
+    async def one(self, campaign: int, guid: str) -> ContactDetails | None:
+        """A contact; None where there is no such one."""
 
     async def delete(self, campaign: int, guid: str, at: int) -> bool:
         """Gone from every answer; what waits of it is cancelled. False where there is no such contact."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from campana.domain.delivery import Status
+from campana.storage.persons import person_columns
 from campana.storage.postgres.database import Connection
 from campana.storage.postgres.recording import columns_of
 from campana.storage.store import Conflict, NewContact
@@ -23,9 +24,10 @@ ORDER BY number FOR NO KEY UPDATE
 """
 _ADD = """
 WITH added AS (
-  INSERT INTO contacts (id, campaign, guid, created_at)
-  SELECT j.id, j.campaign, j.guid, $1::bigint FROM unnest($2::bigint[], $3::bigint[], $4::uuid[])
-    AS j(id, campaign, guid)
+  INSERT INTO contacts (id, campaign, guid, created_at, name, reference, fields)
+  SELECT j.id, j.campaign, j.guid, $1::bigint, j.name, j.reference, j.fields
+  FROM unnest($2::bigint[], $3::bigint[], $4::uuid[], $14::text[], $15::text[], $16::text[])
+    AS j(id, campaign, guid, name, reference, fields)
   ON CONFLICT DO NOTHING
   RETURNING id
 ), delivered AS (
@@ -79,6 +81,7 @@ async def _add(
 ) -> set[int]:
     """Write contacts under their ids, with their deliveries and the campaigns' counts; which were not there before."""
     contacts = columns_of([(id_, contact.campaign, contact.guid) for id_, contact in numbered])
+    persons = columns_of([person_columns(contact.person) for _, contact in numbered])
     media = [
         (
             id_,
@@ -94,5 +97,5 @@ async def _add(
     ]
     deliveries = columns_of(media) if media else [[] for _ in range(_MEDIA_COLUMNS)]
     counts = [list(counters), list(counters.values())]
-    rows = await connection.fetch(_ADD, at, *contacts, *deliveries, *counts)
+    rows = await connection.fetch(_ADD, at, *contacts, *deliveries, *counts, *persons)
     return {row[0] for row in rows}

@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
+from sqlalchemy.sql.expression import ClauseElement
 
 from campana.domain.contact import EditPlanner, MediumState, ReplaceMedium
 from campana.domain.delivery import Medium, Status
+from campana.domain.person import Person, person_of
+from campana.storage.persons import details_of, details_range, media_distances, person_columns
 from campana.storage.postgres.adding import Addition, add_all
 from campana.storage.postgres.database import Collision, Connection, Database, fetch, fetch_row, run
 from campana.storage.postgres.gathering import Gathering
 from campana.storage.postgres.recording import list_due
 from campana.storage.queries import contacts as queries
-from campana.storage.store import ContactLine, NewContact, StoreUnavailable
+from campana.storage.store import ContactDetails, ContactLine, NewContact, StoreUnavailable
 from campana.storage.tables import CONTACT_BITS, contact_id, contacts, deliveries, delivery_id, lanes, number_of
 
 FIRST_PAGE = 20
@@ -33,6 +36,7 @@ _ROOM = 64
 
 # A contact's row is the lock of its edits; its deliveries are locked in the order of their ids, as everybody does.
 _FIND = queries.find.with_for_update(of=contacts, key_share=True)
+_FIND_PERSON = queries.find_person.with_for_update(of=contacts, key_share=True)
 _STATES = queries.states.order_by(deliveries.c.id).with_for_update(of=deliveries, key_share=True)
 # A planner that moves the lane on is waited for, and waits: either it sees the edit, or the edit sees where it is.
 _PLANNED = queries.planned.with_for_update(of=lanes, read=True)
@@ -84,21 +88,41 @@ class PostgresContacts:
 
         return await self._database.write(work)
 
-    async def edit(self, campaign: int, guid: str, plan: EditPlanner, at: int) -> bool:
+    async def edit(self, campaign: int, guid: str, plan: EditPlanner, at: int, person: Person | None = None) -> bool:
         """Read, let `plan` decide, store its decision: one transaction. False where there is no such contact."""
 
         async def work(connection: Connection) -> bool:
-            found = await fetch_row(connection, _FIND, campaign=campaign, guid=guid or None)
+            found = await fetch_row(connection, _FIND_PERSON, campaign=campaign, guid=guid or None)
             if found is None:
                 return False
             number = number_of(found[0])
             states = await _read_states(connection, campaign, number)
             known = {state.medium for state in states}
-            for change in plan(states):
+            changes = plan(states, person_of(*found[1:]))
+            if person is not None:
+                name, reference, fields = person_columns(person)
+                named = {"to_name": name, "to_reference": reference, "to_fields": fields}
+                await run(connection, queries.set_person, contact=found[0], **named)
+            for change in changes:
                 await _store_change(connection, _Edit(campaign, number, at), change, change.medium in known)
             return True
 
         return await self._database.write(work)
+
+    async def details(
+        self, campaign: int, after: int, limit: int, reference: str | None = None
+    ) -> list[ContactDetails]:
+        """Contacts with numbers above `after`, in the order of adding; those with a reference alone if one is given."""
+        if reference is None:
+            return await self._details(queries.details, details_range(campaign, after, limit))
+        where = {"campaign": campaign, "reference": reference, "after": contact_id(campaign, after), "most": limit}
+        return await self._details(queries.details_by_reference, where | media_distances(campaign))
+
+    async def one(self, campaign: int, guid: str) -> ContactDetails | None:
+        """A contact; None where there is no such one."""
+        where = {"campaign": campaign, "guid": guid or None, **media_distances(campaign)}
+        found = await self._details(queries.details_of_one, where)
+        return found[0] if found else None
 
     async def delete(self, campaign: int, guid: str, at: int) -> bool:
         """Gone from every answer; what waits of it is cancelled. False where there is no such contact."""
@@ -160,6 +184,10 @@ class PostgresContacts:
 
     async def _read(self, statement: str, *values: int) -> list[asyncpg.Record]:
         return await self._database.read(lambda connection: connection.fetch(statement, *values))
+
+    async def _details(self, statement: ClauseElement, where: dict[str, Any]) -> list[ContactDetails]:
+        rows = await self._database.read(lambda connection: fetch(connection, statement, **where))
+        return [details_of(tuple(row)) for row in rows]
 
     async def _add_together(self, items: Sequence[Addition]) -> list[Exception | None]:
         try:

@@ -5,7 +5,23 @@ Must not be run here: a store compiles them for its database.
 
 from __future__ import annotations
 
-from sqlalchemy import and_, bindparam, case, delete, func, insert, select, update
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Select,
+    Subquery,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from campana.domain.delivery import Status
 from campana.domain.outcome import DeliveryCode
@@ -18,6 +34,14 @@ count_up = update(campaigns).where(campaigns.c.number == bindparam("campaign")).
 find = select(contacts.c.id).where(
     contacts.c.campaign == bindparam("campaign"), contacts.c.guid == bindparam("guid"), _alive
 )
+find_person = select(contacts.c.id, contacts.c.name, contacts.c.reference, contacts.c.fields).where(
+    contacts.c.campaign == bindparam("campaign"), contacts.c.guid == bindparam("guid"), _alive
+)
+set_person = (
+    update(contacts)
+    .where(contacts.c.id == bindparam("contact"))
+    .values(name=bindparam("to_name"), reference=bindparam("to_reference"), fields=bindparam("to_fields"))
+)
 states = select(
     deliveries.c.id,
     deliveries.c.destination,
@@ -26,6 +50,42 @@ states = select(
     deliveries.c.last_error,
     deliveries.c.attempts_left,
 ).where(among(deliveries.c.id, [bindparam("sms"), bindparam("voice"), bindparam("email")]))
+_told = (
+    contacts.c.id,
+    contacts.c.guid,
+    contacts.c.created_at,
+    contacts.c.name,
+    contacts.c.reference,
+    contacts.c.fields,
+)
+_alive_of = select(*_told).where(contacts.c.campaign == bindparam("campaign"), _alive)
+
+
+def _with_media(page: Subquery) -> Select[Any]:
+    """Contacts with all their media: a delivery's id is its contact's plus a distance that a whole campaign shares."""
+    columns: list[ColumnElement[Any]] = list(page.c)
+    joined: FromClause = page
+    for name in ("sms", "voice", "email"):
+        one = deliveries.alias(name)
+        joined = joined.outerjoin(one, one.c.id == page.c.id + bindparam(f"to_{name}", type_=BigInteger))
+        columns += [one.c.destination, one.c.text, one.c.status, one.c.last_error, one.c.attempts_left]
+    return select(*columns).select_from(joined).order_by(page.c.id)
+
+
+details_of_one = _with_media(_alive_of.where(contacts.c.guid == bindparam("guid")).subquery("c"))
+details = _with_media(
+    select(*_told)
+    .where(contacts.c.id > bindparam("after"), contacts.c.id <= bindparam("upto"), _alive)
+    .order_by(contacts.c.id)
+    .limit(bindparam("most"))
+    .subquery("c")
+)
+details_by_reference = _with_media(
+    _alive_of.where(contacts.c.reference == bindparam("reference"), contacts.c.id > bindparam("after"))
+    .order_by(contacts.c.id)
+    .limit(bindparam("most"))
+    .subquery("c")
+)
 edit = (
     update(deliveries)
     .where(deliveries.c.id == bindparam("delivery"))

@@ -8,16 +8,21 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import msgspec
+from sqlalchemy.sql.expression import ClauseElement
 
 from campana.domain.contact import Admitted, EditPlanner, MediumState, ReplaceMedium
 from campana.domain.delivery import Medium, Status
+from campana.domain.person import Person, person_of
 from campana.storage.compiled import run
+from campana.storage.persons import details_of, details_range, media_distances, person_columns
 from campana.storage.queries import contacts as queries
 from campana.storage.sqlite.database import Database
 from campana.storage.sqlite.recording import list_due
-from campana.storage.store import Conflict, ContactLine, NewContact
+from campana.storage.store import Conflict, ContactDetails, ContactLine, NewContact
 from campana.storage.tables import (
     CONTACT_BITS,
     contact_id,
@@ -36,8 +41,8 @@ PAGE = 2_000
 # Dialect twins: one statement for many rows, its values as one JSON text. The rows are then read and written in one
 # call of the driver, which needs Python's lock once and leaves it to the event loop meanwhile.
 _ADD_CONTACTS = """
-INSERT INTO contacts (id, campaign, guid, created_at)
-SELECT value->>0, value->>1, value->>2, :at FROM json_each(:rows) WHERE true
+INSERT INTO contacts (id, campaign, guid, created_at, name, reference, fields)
+SELECT value->>0, value->>1, value->>2, :at, value->>3, value->>4, value->>5 FROM json_each(:rows) WHERE true
 ON CONFLICT DO NOTHING
 """
 _WHICH_CONTACTS = """
@@ -100,21 +105,43 @@ class SqliteContacts:
 
         return await self._database.write(work)
 
-    async def edit(self, campaign: int, guid: str, plan: EditPlanner, at: int) -> bool:
+    async def edit(self, campaign: int, guid: str, plan: EditPlanner, at: int, person: Person | None = None) -> bool:
         """Read, let `plan` decide, store its decision: one transaction. False where there is no such contact."""
 
         def work(connection: sqlite3.Connection) -> bool:
-            found = run(connection, queries.find, campaign=campaign, guid=guid).fetchone()
+            found = run(connection, queries.find_person, campaign=campaign, guid=guid).fetchone()
             if found is None:
                 return False
             number = number_of(found[0])
             states = _read_states(connection, campaign, number)
             known = {state.medium for state in states}
-            for change in plan(states):
+            changes = plan(states, person_of(*found[1:]))
+            if person is not None:
+                name, reference, fields = person_columns(person)
+                named = {"to_name": name, "to_reference": reference, "to_fields": fields}
+                run(connection, queries.set_person, contact=found[0], **named)
+            for change in changes:
                 _store_change(connection, _Edit(campaign, number, at), change, change.medium in known)
             return True
 
         return await self._database.write(work)
+
+    async def details(
+        self, campaign: int, after: int, limit: int, reference: str | None = None
+    ) -> list[ContactDetails]:
+        """Contacts with numbers above `after`, in the order of adding; those with a reference alone if one is given."""
+        if reference is None:
+            read = partial(_details, queries.details, details_range(campaign, after, limit))
+        else:
+            where = {"campaign": campaign, "reference": reference, "after": contact_id(campaign, after), "most": limit}
+            read = partial(_details, queries.details_by_reference, where | media_distances(campaign))
+        return await self._database.read(read)
+
+    async def one(self, campaign: int, guid: str) -> ContactDetails | None:
+        """A contact; None where there is no such one."""
+        where = {"campaign": campaign, "guid": guid, **media_distances(campaign)}
+        found = self._database.look(partial(_details, queries.details_of_one, where))
+        return found[0] if found else None
 
     async def delete(self, campaign: int, guid: str, at: int) -> bool:
         """Gone from every answer; what waits of it is cancelled. False where there is no such contact."""
@@ -169,6 +196,10 @@ class SqliteContacts:
             yield page
 
 
+def _details(statement: ClauseElement, where: dict[str, Any], connection: sqlite3.Connection) -> list[ContactDetails]:
+    return [details_of(row) for row in run(connection, statement, **where)]
+
+
 def _page_reader(statement: str, parameters: dict[str, int]) -> Callable[[sqlite3.Connection], tuple[int | None, str]]:
     def read(connection: sqlite3.Connection) -> tuple[int | None, str]:
         reached, page = connection.execute(statement, parameters).fetchone()
@@ -185,7 +216,11 @@ def _add_all(connection: sqlite3.Connection, new: Sequence[NewContact], at: int)
     """Add contacts of any campaigns; for each None, or why it was not added (Conflict, LookupError)."""
     answers: list[BaseException | None] = [None] * len(new)
     numbers = _number(connection, new, answers)
-    rows = [(contact_id(c.campaign, n), c.campaign, c.guid) for c, n in zip(new, numbers, strict=True) if n]
+    rows = [
+        (contact_id(c.campaign, n), c.campaign, c.guid, *person_columns(c.person))
+        for c, n in zip(new, numbers, strict=True)
+        if n
+    ]
     if not rows:
         return answers
     packed = _encode(rows).decode()
