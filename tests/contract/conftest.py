@@ -89,16 +89,6 @@ def rules(policy: UncertainPolicy = UncertainPolicy.GIVE_UP, delay: int = 60_000
     return lambda campaign, medium: RetryRule((delay,), policy)
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[postgres_kit.Server]:
-    """A private PostgreSQL, one for each process of tests."""
-    why_not = postgres_kit.why_not()
-    if why_not is not None:
-        pytest.skip(why_not)
-    with postgres_kit.running() as server:
-        yield server
-
-
 @pytest.fixture
 async def postgres_database(postgres: postgres_kit.Server) -> AsyncIterator[str]:
     """The name of a fresh database with all tables."""

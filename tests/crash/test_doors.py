@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,15 +87,6 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             await writer.drain()
     finally:
         writer.close()
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[postgres_kit.Server]:
-    why_not = postgres_kit.why_not()
-    if why_not is not None:
-        pytest.skip(why_not)
-    with postgres_kit.running() as server:
-        yield server
 
 
 @pytest.fixture

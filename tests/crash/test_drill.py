@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +28,12 @@ SHORT = ("--contacts", "240", "--rate", "30", "--kills", "3", "--freezes", "1", 
 STRIKES = ("kill -9", "freeze", "cut")
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[postgres_kit.Server]:
-    if reason := postgres_kit.why_not():
-        pytest.skip(reason)
-    with postgres_kit.running() as running:
-        yield running
-
-
 @pytest.fixture
-async def database(server: postgres_kit.Server) -> AsyncIterator[str]:
+async def database(postgres: postgres_kit.Server) -> AsyncIterator[str]:
     """The URL of a database that was never used."""
-    name = await server.create("template0")
-    yield server.tcp_url(name)
-    await server.drop(name)
+    name = await postgres.create("template0")
+    yield postgres.tcp_url(name)
+    await postgres.drop(name)
 
 
 async def drill(*arguments: str, folder: Path) -> asyncio.subprocess.Process:
@@ -141,9 +133,9 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def test_a_database_that_was_used_is_left_alone(
-    capsys: pytest.CaptureFixture[str], server: postgres_kit.Server
+    capsys: pytest.CaptureFixture[str], postgres: postgres_kit.Server
 ) -> None:
-    database = server.tcp_url(asyncio.run(server.create("template0")))
+    database = postgres.tcp_url(asyncio.run(postgres.create("template0")))
     migrate.upgrade(database)
     sentence = told(capsys, *SHORT, "--database", database)
     assert sentence.startswith("campana: the database is not an empty one: Campana has used it before.")

@@ -9,7 +9,7 @@ import asyncio
 import json
 import re
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,19 +114,11 @@ class Cluster:
         )
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[postgres_kit.Server]:
-    if reason := postgres_kit.why_not():
-        pytest.skip(reason)
-    with postgres_kit.running() as running:
-        yield running
-
-
 @asynccontextmanager
-async def clustered(server: postgres_kit.Server, folder: Path, *routes: str) -> AsyncIterator[Cluster]:
+async def clustered(postgres: postgres_kit.Server, folder: Path, *routes: str) -> AsyncIterator[Cluster]:
     """A fresh database with an account, and one `campana api` on it; at the end every process is gone."""
-    name, port, config = await server.create(), free_port(), folder / "campana.toml"
-    url = server.tcp_url(name)
+    name, port, config = await postgres.create(), free_port(), folder / "campana.toml"
+    url = postgres.tcp_url(name)
     config.write_text("\n".join([_CONFIG.format(port=port, url=url), *routes]))
     api = Process("api", campana("--config", str(config), "api"), folder / "api.log")
     cluster = Cluster(config, url, Client(port), api)
@@ -140,7 +132,7 @@ async def clustered(server: postgres_kit.Server, folder: Path, *routes: str) -> 
     finally:
         for process in (api, *cluster.workers):
             await process.end()
-        await server.drop(name)
+        await postgres.drop(name)
 
 
 @asynccontextmanager
@@ -184,11 +176,11 @@ def sms_route(port: int, name: str = "sms", **settings: Any) -> str:
     return "\n".join(["[[routes]]", f'name = "{name}"', 'channel = "sms"', *lines])
 
 
-async def test_four_workers_keep_to_one_rate_and_use_it(server: postgres_kit.Server, tmp_path: Path) -> None:
+async def test_four_workers_keep_to_one_rate_and_use_it(postgres: postgres_kit.Server, tmp_path: Path) -> None:
     count, rate, binds, window = 600, 60, 6, 5
     async with carrier("smsc", tmp_path, "--receipt-delay", "0.1") as smsc:
         route = sms_route(smsc.port, rate=rate, binds=binds, window=window)
-        async with clustered(server, tmp_path, route) as cluster:
+        async with clustered(postgres, tmp_path, route) as cluster:
             await cluster.hire(4)
             # All of them take part: the connections are divided before the first message leaves.
             await cluster.until(f"({UP} = 4)")
@@ -213,7 +205,7 @@ async def test_four_workers_keep_to_one_rate_and_use_it(server: postgres_kit.Ser
 
 
 async def test_four_workers_call_no_more_people_at_a_time_than_one_may(
-    server: postgres_kit.Server, tmp_path: Path
+    postgres: postgres_kit.Server, tmp_path: Path
 ) -> None:
     count, calls = 24, 6
     async with carrier("sip", tmp_path, "--ring", "0.2") as exchange:
@@ -221,7 +213,7 @@ async def test_four_workers_call_no_more_people_at_a_time_than_one_may(
             f'[[routes]]\nname = "trunk"\nchannel = "voice"\nurl = "sip:127.0.0.1:{exchange.port};transport=udp"\n'
             f"calls = {calls}\nrate = 20\n"
         )
-        async with clustered(server, tmp_path, trunk) as cluster:
+        async with clustered(postgres, tmp_path, trunk) as cluster:
             await cluster.hire(4)
             await cluster.until(f"({UP} = 4)")
             await cluster.client.add_campaign(CAMPAIGN, paused=True, calls=True)
@@ -233,10 +225,10 @@ async def test_four_workers_call_no_more_people_at_a_time_than_one_may(
     assert calls_at_a_time(read(exchange.journal), calls) == Use(calls, calls, 0)
 
 
-async def test_the_planner_is_replaced_when_it_dies(server: postgres_kit.Server, tmp_path: Path) -> None:
+async def test_the_planner_is_replaced_when_it_dies(postgres: postgres_kit.Server, tmp_path: Path) -> None:
     async with (
         carrier("smsc", tmp_path, "--no-receipts") as smsc,
-        clustered(server, tmp_path, sms_route(smsc.port, binds=2, receipts=False)) as cluster,
+        clustered(postgres, tmp_path, sms_route(smsc.port, binds=2, receipts=False)) as cluster,
     ):
         (first,) = await cluster.hire(1)
         await cluster.until(cluster.planner_is(first))
@@ -256,7 +248,7 @@ async def test_the_planner_is_replaced_when_it_dies(server: postgres_kit.Server,
 
 
 async def test_workers_that_are_kept_to_routes_leave_the_others_alone(
-    server: postgres_kit.Server, tmp_path: Path
+    postgres: postgres_kit.Server, tmp_path: Path
 ) -> None:
     async with carrier("smsc", tmp_path, "--no-receipts") as here:
         (tmp_path / "abroad").mkdir()
@@ -266,7 +258,7 @@ async def test_workers_that_are_kept_to_routes_leave_the_others_alone(
                 sms_route(here.port, "here", receipts=False),
                 sms_route(abroad.port, "abroad", receipts=False, priority=1, destinations=["+141656000"]),
             ]
-            async with clustered(server, tmp_path, *routes) as cluster:
+            async with clustered(postgres, tmp_path, *routes) as cluster:
                 await cluster.hire(1, "--routes", "here")
                 await cluster.hire(1, "--channels", "sms", "--routes", "abroad")
                 await cluster.until(f"({UP} = 2)")
@@ -281,10 +273,10 @@ async def test_workers_that_are_kept_to_routes_leave_the_others_alone(
             assert (set(abroad.taken()), len(here.taken())) == (by_abroad, 20)
 
 
-async def test_a_pause_at_the_door_stops_every_worker(server: postgres_kit.Server, tmp_path: Path) -> None:
+async def test_a_pause_at_the_door_stops_every_worker(postgres: postgres_kit.Server, tmp_path: Path) -> None:
     async with (
         carrier("smsc", tmp_path, "--no-receipts") as smsc,
-        clustered(server, tmp_path, sms_route(smsc.port, rate=50, binds=2, receipts=False)) as cluster,
+        clustered(postgres, tmp_path, sms_route(smsc.port, rate=50, binds=2, receipts=False)) as cluster,
     ):
         await cluster.hire(2)
         await cluster.until(f"({UP} = 2)")

@@ -10,7 +10,7 @@ import json
 import shutil
 import signal
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -162,15 +162,6 @@ async def test_a_copied_folder_is_held_and_the_original_goes_on(tmp_path: Path) 
 
 
 # --- on PostgreSQL -----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[postgres_kit.Server]:
-    why_not = postgres_kit.why_not()
-    if why_not is not None:
-        pytest.skip(why_not)
-    with postgres_kit.running() as server:
-        yield server
 
 
 async def test_a_worker_ends_when_its_database_goes_back_and_is_held_until_an_operator_has_spoken(
