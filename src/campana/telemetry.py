@@ -256,6 +256,9 @@ class Metrics:
             "code",
         )
         self.receipts = Count(registry, "campana_receipts", "Late news from carriers.", "route", "state")
+        self.rest_requests = Count(
+            registry, "campana_rest_requests", "Calls of the REST door, by their HTTP status.", "operation", "status"
+        )
         self.soap_requests = Count(
             registry, "campana_soap_requests", "Calls of the SOAP service, by their error code.", "operation", "code"
         )
@@ -282,6 +285,9 @@ class Metrics:
             registry, "campana_held", "1 where nothing is sent because the database may be a restored or copied one."
         )
         self.chunks_open = Level(registry, "campana_chunks_open", "Chunks leased by this process.")
+        self.rest_seconds = Timing(
+            registry, "campana_rest_seconds", "From a REST request's arrival to its answer's beginning.", "operation"
+        )
         self.soap_seconds = Timing(
             registry, "campana_soap_seconds", "From a SOAP request's arrival to its answer's end.", "operation"
         )

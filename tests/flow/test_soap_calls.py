@@ -11,7 +11,7 @@ from lxml import etree
 from soap_asgi import CAMPAIGN, DATA, NOBODY, PERSON, XSI, envelope, post, send, stocked_house
 from soap_house import CREATED, MemoryHouse, front_of
 
-from campana.api.soap.addresses import networks
+from campana.api.addresses import networks
 from campana.api.soap.app import SoapOptions
 from campana.api.soap.envelope import SOAP11, SOAP12, Version
 from campana.domain.errors import MethodCode, MethodError

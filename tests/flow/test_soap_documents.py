@@ -9,7 +9,7 @@ import pytest
 from soap_asgi import Request, send, stocked_house
 from soap_house import MemoryHouse, front_of
 
-from campana.api.soap.addresses import networks
+from campana.api.addresses import networks
 from campana.api.soap.app import PATH, SoapOptions
 
 

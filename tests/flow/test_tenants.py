@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -16,11 +16,13 @@ import pytest
 from campana.bus.local import LocalBus
 from campana.domain.campaign import Campaign, Sharing, SmsSettings
 from campana.domain.contact import Communication, Contact
+from campana.domain.delivery import Medium
 from campana.domain.errors import MethodCode, MethodError
 from campana.services.access import MAY, Action
 from campana.services.house import ServiceOptions, Services, build_services
 from campana.services.passwords import Cost
 from campana.services.principal import Principal, Role
+from campana.services.routes import RouteState
 from campana.storage.sqlite import SqliteStore
 from campana.telemetry import Metrics
 
@@ -80,7 +82,7 @@ class Street:
 async def street(tmp_path: Path) -> AsyncIterator[Street]:
     store = await SqliteStore.open(tmp_path / "campana.db")
     options = ServiceOptions(hashing_cost=Cost(1, 8, 1))
-    services = build_services(store, LocalBus(), lambda: START, options, Metrics())
+    services = build_services(store, LocalBus(), lambda: START, options, Metrics(), routes=two_routes)
     made = Street(services, tmp_path / "campana.db")
     for account, campaign_guid, contact_guid in (("victim", THEIRS, THEIR_CONTACT), ("intruder", OURS, OUR_CONTACT)):
         await services.accounts.add_account(account)
@@ -100,6 +102,16 @@ async def listed(pages: AsyncIterator[list[object]]) -> list[object]:
 
 async def guids_of(services: Services, who: Principal) -> list[str]:
     return [found.guid for found in await services.campaigns.active(who)]
+
+
+async def names_of_routes(services: Services, who: Principal) -> list[str]:
+    return [state.name for state in await services.routes.list(who)]
+
+
+def two_routes() -> list[RouteState]:
+    """One for everybody, one for the victim alone."""
+    shared = RouteState("shared", "sms", Medium.SMS, "up", "")
+    return [shared, replace(shared, name="theirs", accounts=("victim",))]
 
 
 Attempt = Callable[[Services, Principal], Awaitable[object]]
@@ -139,6 +151,8 @@ ATTEMPTS: dict[str, list[tuple[str, Attempt, object]]] = {
         ("theirs", lambda s, who: s.attempts.of_contact(who, THEIRS, THEIR_CONTACT), NOT_FOUND),
         ("their id in ours", lambda s, who: s.attempts.of_contact(who, OURS, THEIR_CONTACT), NO_CONTACT),
     ],
+    "routes.list": [("lists only ours", names_of_routes, ["shared"])],
+    "routes.get": [("theirs", lambda s, who: s.routes.get(who, "theirs"), MethodCode.NOT_FOUND)],
 }
 """For each operation that a client reaches: what is tried with the victim's ids, and what must come of it."""
 
@@ -263,14 +277,14 @@ async def test_sessions_of_namesakes_are_told_apart(street: Street) -> None:
 
 
 async def test_every_operation_has_its_row(street: Street) -> None:
+    nouns = {name for name in Services.__slots__ if name != "tools"}
+    assert nouns > {"accounts", "sessions", "campaigns", "contacts", "attempts"}
     operations = {
         f"{noun}.{name}"
-        for noun in ("accounts", "sessions", "campaigns", "contacts", "attempts")
+        for noun in nouns
         for name, _ in inspect.getmembers(getattr(street.services, noun), inspect.ismethod)
         if not name.startswith("_")
     }
-    nouns = {name for name in Services.__slots__ if name != "tools"}
-    assert nouns == {"accounts", "sessions", "campaigns", "contacts", "attempts"}
     assert operations == ATTEMPTS.keys() | WITHOUT_A_PRINCIPAL.keys()
 
 

@@ -40,6 +40,7 @@ TOLD_BY_THEIR_TEXT = {
     "dkimpy": "Zlib",
     "espeakng-loader": "GPL-3.0-or-later",
     "import-linter": "BSD-2-Clause",
+    "rich-click": "MIT",
 }
 
 EXCEPTIONS = {"certifi": "MPL-2.0", "espeakng-loader": "GPL-3.0-or-later", "soxr": "LGPL-2.1-or-later"}

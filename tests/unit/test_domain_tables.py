@@ -83,6 +83,12 @@ METHOD_CODES = {
     24: "AddingContactsNotAllowed",
     25: "RequiredMediumMissing",
     30: "LimitExceeded",
+    31: "RateLimited",
+    40: "NotFound",
+    41: "AlreadyExists",
+    42: "InvalidRequest",
+    43: "VersionMismatch",
+    44: "IdempotencyConflict",
     90: "ServiceUnavailable",
     99: "InternalError",
 }

@@ -1,4 +1,4 @@
-"""Owns which path of the server leads where: the SOAP service, health, metrics and the index page.
+"""Owns which path of the server leads where: the SOAP service, the REST door, health, metrics and the index page.
 
 Must not know what stands behind them. Raw ASGI, since the SOAP door is on the hot path.
 """
@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from campana.api.exchange import Exchange, Header, Receive, Scope, Send
+from campana.api.rest.app import PATH as REST_PATH
 from campana.api.soap.app import PATH
 from campana.telemetry import METRICS_CONTENT_TYPE
 
@@ -30,6 +31,7 @@ _INDEX = f"""<!DOCTYPE html>
 <p>Outbound notification campaigns.</p>
 <ul>
 <li><a href="{PATH[1:]}">The SOAP service</a>, described by its <a href="{PATH[1:]}?wsdl">WSDL</a></li>
+<li><a href="{REST_PATH[1:]}/docs">The REST API</a>, and its <a href="{REST_PATH[1:]}/openapi.json">OpenAPI</a></li>
 <li><a href="healthz">Is it alive?</a> <a href="readyz">Is it ready?</a> <a href="metrics">Metrics</a></li>
 </ul></body></html>
 """.encode()
@@ -48,9 +50,12 @@ _WORKER_INDEX = b"""<!DOCTYPE html>
 class HttpFront:
     """The one ASGI application that the server runs."""
 
-    def __init__(self, soap: App | None, readiness: Readiness, metrics: Callable[[], bytes]) -> None:
-        """Without `soap` there are only the pages that tell how the process is."""
+    def __init__(
+        self, soap: App | None, readiness: Readiness, metrics: Callable[[], bytes], rest: App | None = None
+    ) -> None:
+        """Without `soap` and `rest` there are only the pages that tell how the process is."""
         self._soap = soap
+        self._rest = rest
         self._readiness = readiness
         self._metrics = metrics
         self._pages: dict[str, Page] = {
@@ -67,6 +72,9 @@ class HttpFront:
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
         if self._soap is not None and path.lower() == PATH.lower():
             await self._soap(scope, receive, send)
+            return
+        if self._rest is not None and (path == REST_PATH or path.startswith(REST_PATH + "/")):
+            await self._rest(scope, receive, send)
             return
         exchange = Exchange(scope, receive, send)
         page = self._pages.get(path)

@@ -9,7 +9,10 @@ from enum import IntEnum
 
 
 class MethodCode(IntEnum):
-    """ErrorCode and int results of the specification's methods, and the codes of every other door."""
+    """ErrorCode and int results of the specification's methods, and the codes of every other door.
+
+    From 31 to 44 they are the REST door's alone.
+    """
 
     SUCCESS = 0
     INVALID_SESSION = 1
@@ -27,6 +30,12 @@ class MethodCode(IntEnum):
     ADDING_CONTACTS_NOT_ALLOWED = 24
     REQUIRED_MEDIUM_MISSING = 25
     LIMIT_EXCEEDED = 30
+    RATE_LIMITED = 31
+    NOT_FOUND = 40
+    ALREADY_EXISTS = 41
+    INVALID_REQUEST = 42
+    VERSION_MISMATCH = 43
+    IDEMPOTENCY_CONFLICT = 44
     SERVICE_UNAVAILABLE = 90
     INTERNAL_ERROR = 99
 
@@ -53,6 +62,12 @@ METHOD_CODE_MEANING: dict[MethodCode, str] = {
     MethodCode.ADDING_CONTACTS_NOT_ALLOWED: "The campaign does not let agents add contacts.",
     MethodCode.REQUIRED_MEDIUM_MISSING: "A medium that the campaign requires has no destination.",
     MethodCode.LIMIT_EXCEEDED: "A limit of the account is reached.",
+    MethodCode.RATE_LIMITED: "Too many requests in a short time; try again in a while.",
+    MethodCode.NOT_FOUND: "There is no such thing that the user may know of.",
+    MethodCode.ALREADY_EXISTS: "There is one of this name already.",
+    MethodCode.INVALID_REQUEST: "The request, or a field of it, breaks a rule.",
+    MethodCode.VERSION_MISMATCH: "The campaign has been changed since it was read.",
+    MethodCode.IDEMPOTENCY_CONFLICT: "The Idempotency-Key belongs to another request, or one under way.",
     MethodCode.SERVICE_UNAVAILABLE: "It cannot be stored right now; it is safe to try again.",
     MethodCode.INTERNAL_ERROR: "A defect in Campana; the log has a reference.",
 }

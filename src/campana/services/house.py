@@ -15,6 +15,7 @@ from campana.services.attempts import AttemptService
 from campana.services.campaigns import CampaignOptions, CampaignService, Ends
 from campana.services.contacts import ContactOptions, ContactService
 from campana.services.passwords import STANDARD, Cost, Passwords
+from campana.services.routes import RouteService, RouteView, no_routes
 from campana.services.sessions import SessionOptions, SessionService
 from campana.services.tools import Tools
 from campana.storage.store import Accounts, Attempts, Campaigns, Contacts, Sessions
@@ -60,6 +61,7 @@ class Services:
     campaigns: CampaignService
     contacts: ContactService
     attempts: AttemptService
+    routes: RouteService
     tools: Tools
 
     async def close(self) -> None:
@@ -68,8 +70,16 @@ class Services:
         self.tools.passwords.close()
 
 
-def build_services(store: ServicesStore, bus: Bus, clock: Clock, options: ServiceOptions, metrics: Metrics) -> Services:
-    """Put the services of one process together."""
+def build_services(
+    store: ServicesStore,
+    bus: Bus,
+    clock: Clock,
+    options: ServiceOptions,
+    metrics: Metrics,
+    *,
+    routes: RouteView = no_routes,
+) -> Services:
+    """Put the services of one process together. `routes` sees the routes of all processes."""
     tools = Tools(clock, bus, metrics, Passwords(options.hashing_threads, options.hashing_cost))
     ends = Ends()
     return Services(
@@ -78,5 +88,6 @@ def build_services(store: ServicesStore, bus: Bus, clock: Clock, options: Servic
         campaigns=CampaignService(store.campaigns, tools, options.campaigns, ends),
         contacts=ContactService(store.campaigns, store.contacts, tools, options.contacts, ends),
         attempts=AttemptService(store.campaigns, store.attempts),
+        routes=RouteService(routes),
         tools=tools,
     )

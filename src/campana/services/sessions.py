@@ -62,6 +62,11 @@ class SessionService:
         self._openings = 0
         self._uses = Uses(sessions, tools.clock, options.remembered)
 
+    @property
+    def idle_seconds(self) -> int:
+        """Seconds without use after which a session ends."""
+        return self._options.idle // 1_000
+
     async def open(self, account_id: str, username: str, password: str, source: str) -> str:
         """Open a session and return its token. `source` is the address that the request came from.
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from campana.api.http import HttpFront
+from campana.api.rest.app import RestApp, RestOptions
 from campana.api.soap.app import SoapApp, SoapOptions
 from campana.bus.contract import Bus
 from campana.bus.local import LocalBus
@@ -34,6 +35,7 @@ from campana.telemetry import Metrics
 from campana.wiring import doors, parts
 from campana.wiring.clock import DatabaseClock
 from campana.wiring.roles import Pins, Role
+from campana.wiring.route_view import RouteBoard
 from campana.wiring.stores import Store, memory_file, myself, open_store
 
 
@@ -85,12 +87,14 @@ async def built(settings: Settings, role: Role, pins: Pins, speech: Speech) -> A
         company = await _company(settings, role, store, owner, metrics)
         bus = await _bus(settings, closing)
         tools = Tools(parts.now_ms if company is None else company.clock, metrics)
-        services = build_services(store, bus, tools.clock, parts.service_options(settings), metrics)
+        board = RouteBoard(settings, None if company is None else company.membership)
+        options = parts.service_options(settings)
+        services = build_services(store, bus, tools.clock, options, metrics, routes=board)
         closing.push_async_callback(services.close)
         engine = guard = listener = None
         if role.has_engine:
             means = Means(tools.clock, speech, mark)
-            engine = _engine(_Site(settings, pins, owner, means), store, company, bus, tools)
+            engine = board.engine = _engine(_Site(settings, pins, owner, means), store, company, bus, tools)
             guard = _guard(settings, store, metrics)
             listener = parts.bounce_listener(settings, pins, engine.mailroom, tools.clock)
         front = _front(settings, role, services, _Inside(engine, guard, company), metrics)
@@ -163,11 +167,12 @@ class _Inside:
 
 
 def _front(settings: Settings, role: Role, services: Services, inside: _Inside, metrics: Metrics) -> HttpFront:
-    soap = None
+    soap = rest = None
     if role.has_doors:
-        options = SoapOptions(settings.server.max_request_bytes, settings.server.trusted_proxies, metrics=metrics)
-        soap = SoapApp(services, options)
-    return HttpFront(soap, lambda: _readiness(role, inside), metrics.render)
+        server = settings.server
+        soap = SoapApp(services, SoapOptions(server.max_request_bytes, server.trusted_proxies, metrics=metrics))
+        rest = RestApp(services, RestOptions(server.max_request_bytes, server.trusted_proxies, metrics=metrics))
+    return HttpFront(soap, lambda: _readiness(role, inside), metrics.render, rest)
 
 
 def _readiness(role: Role, inside: _Inside) -> tuple[bool, dict[str, Any]]:

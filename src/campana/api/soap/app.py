@@ -14,9 +14,10 @@ from time import perf_counter
 
 import structlog
 
+from campana.api import addresses
+from campana.api.addresses import AbsurdAddress, Networks
 from campana.api.exchange import BodyTooLarge, BrokenOff, ClientGone, Exchange, Header, Receive, Scope, Send
-from campana.api.soap import addresses, wsdl
-from campana.api.soap.addresses import AbsurdAddress, Networks
+from campana.api.soap import wsdl
 from campana.api.soap.answers import Answers, error_header
 from campana.api.soap.envelope import Version, version_of
 from campana.api.soap.faults import Blame, Fault, render

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from campana.api.soap.addresses import AbsurdAddress, base, is_trusted, networks, source
+from campana.api.addresses import AbsurdAddress, base, is_trusted, networks, source
 
 TRUSTED = networks(["10.0.0.0/8", "192.0.2.7", "fd00::/8"])
 

@@ -1,0 +1,14 @@
+"""Owns the list of nouns: whose operations the door has, and in which order they are described.
+
+Must not know what any of them does.
+"""
+
+from __future__ import annotations
+
+from campana.api.rest import sessions
+from campana.api.rest.operation import Operation, Operations
+
+NOUNS: tuple[Operations, ...] = (sessions.operation,)
+"""A new file of operations is added here."""
+
+OPERATIONS: tuple[Operation, ...] = tuple(operation for noun in NOUNS for operation in noun.all)
