@@ -85,12 +85,18 @@ def test_processes_that_upgrade_at_once_wait_for_each_other(postgres: postgres_k
 def test_a_failed_step_leaves_nothing_behind(empty: str) -> None:
     # The last table of the first revision is there already, so that it fails when most of it is done.
     within(empty, lambda connection: connection.execute(text("CREATE TABLE sessions (mine integer)")))
-    with pytest.raises(StoreUnavailable, match="sessions"):
+    with pytest.raises(StoreUnavailable, match=r"^it cannot be upgraded to revision 0001: .*sessions"):
         upgrade(empty)
     assert within(empty, lambda connection: inspect(connection).get_table_names()) == ["sessions"]
 
 
 @pytest.mark.parametrize("where", ["postgresql://nobody@127.0.0.1:1/none", "sqlite:////nowhere/at/all.db"])
 def test_a_database_that_is_not_there(where: str) -> None:
-    with pytest.raises(StoreUnavailable, match="cannot be upgraded"):
+    with pytest.raises(StoreUnavailable, match=r"unable to open|Connect call failed"):
         upgrade(where)
+
+
+def test_who_does_not_get_in_hears_why(postgres: postgres_kit.Server) -> None:
+    asyncio.run(postgres.execute("CREATE ROLE stranger NOLOGIN"))
+    with pytest.raises(StoreUnavailable, match=r'^role "stranger" is not permitted to log in$'):
+        upgrade(postgres.url("postgres").replace("campana@", "stranger@"))

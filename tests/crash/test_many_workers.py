@@ -293,36 +293,3 @@ async def test_a_pause_at_the_door_stops_every_worker(postgres: postgres_kit.Ser
         await cluster.client.load(OTHER, list(range(600, 620)))
         await cluster.until_ended(OTHER, ["sms"])
         assert smsc.size() == before + 20, "nothing of the paused one"
-
-
-@pytest.mark.parametrize("role", ["api", "worker"])
-async def test_a_part_of_campana_needs_a_database_that_can_be_shared(tmp_path: Path, role: str) -> None:
-    config = tmp_path / "campana.toml"
-    config.write_text("")
-    running = await asyncio.create_subprocess_exec(
-        *campana("--config", str(config), role), stderr=asyncio.subprocess.PIPE
-    )
-    _, said = await running.communicate()
-    assert running.returncode == 1
-    assert said.decode() == (
-        f"campana: database.url: `campana {role}` shares the database with other processes, so that it should be "
-        "postgresql://\n"
-    )
-
-
-@pytest.mark.parametrize(
-    ("option", "sentence"),
-    [
-        (("--routes", "sms,none"), "there is no route none in the configuration; there are: sms"),
-        (("--channels", "voice"), "there is no channel voice in the configuration; there are: sms"),
-        (("--listen", "nowhere"), "--listen should be HOST:PORT, a port from 0 to 65535"),
-    ],
-)
-async def test_a_worker_that_is_kept_to_nothing(tmp_path: Path, option: tuple[str, ...], sentence: str) -> None:
-    config = tmp_path / "campana.toml"
-    config.write_text('[database]\nurl = "postgresql://127.0.0.1:1/none"\n' + sms_route(1))
-    running = await asyncio.create_subprocess_exec(
-        *campana("--config", str(config), "worker", *option), stderr=asyncio.subprocess.PIPE
-    )
-    _, said = await running.communicate()
-    assert (running.returncode, said.decode()) == (1, f"campana: {sentence}\n")

@@ -189,6 +189,63 @@ def test_wrong_commands_are_explained_and_exit_with_2(run, words: list[str], hin
     assert hint in done.err
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("drill --media sms,fax", "--media: each must be one of sms, voice, email"),
+        ("drill --media=", "--media: each must be one of sms, voice, email"),
+        ("drill --database mysql://nobody@127.0.0.1/none", "--database: should be postgresql://"),
+        ("drill --database postgresql://nobody@host:port/none", "--database: the port should be a number"),
+        ("drill --workers 3", "--workers goes with --database: on SQLite there is one server"),
+        ("drill --apis 3", "--apis goes with --database: on SQLite there is one server"),
+        ("drill --cuts 1", "--cuts goes with --database: on SQLite there is one server"),
+        ("worker --listen nowhere", "--listen should be HOST:PORT, a port from 0 to 65535"),
+        ("attempts acme one", "the campaign's id is refused."),
+    ],
+)
+def test_what_cannot_be_meant_is_one_sentence_and_exit_code_2(run, words: str, sentence: str) -> None:
+    done = run(*words.split(" "))
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert done.err.startswith(f"campana: {sentence}")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("drill --database postgresql://nobody@127.0.0.1:1/none", "the database cannot be used right now: "),
+        ("drill --keep .", "File exists"),
+    ],
+)
+def test_a_drill_that_cannot_be_run_is_told_in_a_sentence(run, words: str, sentence: str) -> None:
+    done = run(*words.split(" "))
+    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+    assert sentence in done.err
+
+
+@pytest.mark.parametrize("role", ["api", "worker"])
+def test_a_part_of_campana_needs_a_database_that_can_be_shared(run, file: Path, role: str) -> None:
+    file.write_text("")
+    done = run(role)
+    assert (done.code, done.out) == (1, "")
+    assert done.err == (
+        f"campana: database.url: `campana {role}` shares the database with other processes, so that it should be "
+        "postgresql://\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("--routes sms-main,none", "there is no route none in the configuration; there are: mail, sms-main"),
+        ("--channels voice", "there is no channel voice in the configuration; there are: email, sms"),
+    ],
+)
+def test_a_worker_that_is_kept_to_nothing(run, file: Path, words: str, sentence: str) -> None:
+    file.write_text('[database]\nurl = "postgresql://127.0.0.1:1/none"\n' + ROUTES.format(port=1))
+    done = run("worker", *words.split(" "))
+    assert (done.code, done.out, done.err) == (1, "", f"campana: {sentence}\n")
+
+
 # --- configuration, database, routes -----------------------------------------------------------------------------
 
 ROUTES = """

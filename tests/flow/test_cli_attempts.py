@@ -203,19 +203,19 @@ def test_for_scripts(run: Run) -> None:
 
 @pytest.mark.usefixtures("told")
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("words", "code", "sentence"),
     [
-        (("nobody", CAMPAIGN), 'campana: There is no account "nobody".'),
-        (("acme", "autumn"), "campana: the campaign's id is refused. It is not a Guid"),
-        (("acme", ""), "campana: the campaign's id is missing"),
-        (("acme", ANN), "campana: There is no such campaign"),
-        (("acme", CAMPAIGN, "--contact", "x"), "campana: the contact's id is refused. It is not a Guid"),
-        (("acme", CAMPAIGN, "--contact", CAMPAIGN), "campana: There is no such contact"),
+        (("nobody", CAMPAIGN), 1, 'campana: There is no account "nobody".'),
+        (("acme", "autumn"), 2, "campana: the campaign's id is refused. It is not a Guid"),
+        (("acme", ""), 2, "campana: the campaign's id is missing"),
+        (("acme", ANN), 1, "campana: There is no such campaign"),
+        (("acme", CAMPAIGN, "--contact", "x"), 2, "campana: the contact's id is refused. It is not a Guid"),
+        (("acme", CAMPAIGN, "--contact", CAMPAIGN), 1, "campana: There is no such contact"),
     ],
 )
-def test_what_cannot_be_told(run: Run, words: tuple[str, ...], sentence: str) -> None:
+def test_what_cannot_be_told(run: Run, words: tuple[str, ...], code: int, sentence: str) -> None:
     done = run("attempts", *words)
-    assert (done.code, done.out) == (1, "")
+    assert (done.code, done.out) == (code, "")
     assert done.err.startswith(sentence), done.err
 
 

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from campana.cli.output import AsJson, ask, moment, say, say_json, say_table
+from campana.cli.asking import ask
+from campana.cli.output import AsJson, moment, say, say_json, say_table
 from campana.services.accounts import NO_REGION
 from campana.storage.store import AccountRow
 

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from campana.cli.output import AsJson, CommandError, ask, moment, say
+from campana.cli.asking import ask
+from campana.cli.output import AsJson, WrongCommand, moment, say
 from campana.domain.call import CallReport, HungUpBy
 from campana.domain.ids import parse_guid
 from campana.domain.outcome import DELIVERY_ERRORS, DeliveryCode
@@ -53,9 +54,9 @@ def _guid(text: str, whose: str) -> str:
     try:
         guid = parse_guid(text)
     except ValueError as error:
-        raise CommandError(f"the {whose}'s id is refused. {error}") from error
+        raise WrongCommand(f"the {whose}'s id is refused. {error}") from error
     if not guid:
-        raise CommandError(f"the {whose}'s id is missing")
+        raise WrongCommand(f"the {whose}'s id is missing")
     return guid
 
 

@@ -9,7 +9,8 @@ import json
 
 import typer
 
-from campana.cli.output import AsJson, say, say_json, say_table, settings_of
+from campana.cli.asking import settings_of
+from campana.cli.output import AsJson, say, say_json, say_table
 from campana.config import describe
 
 app = typer.Typer(help="The configuration.", no_args_is_help=True)

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from campana import wiring
-from campana.cli.output import say, settings_of
+from campana.cli.asking import settings_of
+from campana.cli.output import say
 from campana.telemetry import configure_logging
 
 app = typer.Typer(help="The database.", no_args_is_help=True)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from campana.cli.output import AsJson, CommandError, say_json, warn
+from campana.cli.output import AsJson, CommandError, WrongCommand, say_json, warn
 from campana.config.settings import POSTGRESQL_PREFIXES
 from campana.domain.delivery import Medium
 from campana.sandbox.drill import DrillOptions, NotEmpty, run
@@ -24,6 +24,7 @@ from campana.telemetry import configure_logging
 
 INTERRUPTED = 130
 SEEDS = 1_000_000
+CUTS, WORKERS, APIS = 3, 3, 2
 
 
 Contacts = Annotated[int, typer.Option("--contacts", metavar="N", min=20, help="Contacts to reach.")]
@@ -31,7 +32,16 @@ Kills = Annotated[int, typer.Option("--kills", metavar="N", min=0, help="Process
 Freezes = Annotated[
     int, typer.Option("--freezes", metavar="N", min=0, help="Processes to stop for longer than a lease (SIGSTOP).")
 ]
-Cuts = Annotated[int, typer.Option("--cuts", metavar="N", min=0, help="Times to cut every connection to PostgreSQL.")]
+Cuts = Annotated[
+    int | None,
+    typer.Option(
+        "--cuts",
+        metavar="N",
+        min=0,
+        help="Times to cut every connection to PostgreSQL; without it 3.",
+        show_default=False,
+    ),
+]
 Database = Annotated[
     str | None,
     typer.Option(
@@ -41,8 +51,18 @@ Database = Annotated[
         show_default=False,
     ),
 ]
-Workers = Annotated[int, typer.Option("--workers", metavar="N", min=1, max=32, help="Workers on PostgreSQL.")]
-Apis = Annotated[int, typer.Option("--apis", metavar="N", min=1, max=32, help="API processes on PostgreSQL.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", metavar="N", min=1, max=32, help="Workers on PostgreSQL; without it 3.", show_default=False
+    ),
+]
+Apis = Annotated[
+    int | None,
+    typer.Option(
+        "--apis", metavar="N", min=1, max=32, help="API processes on PostgreSQL; without it 2.", show_default=False
+    ),
+]
 Rate = Annotated[
     int | None,
     typer.Option(
@@ -78,10 +98,10 @@ def drill(
     contacts: Contacts = 2_000,
     kills: Kills = 20,
     freezes: Freezes = 5,
-    cuts: Cuts = 3,
+    cuts: Cuts = None,
     database: Database = None,
-    workers: Workers = 3,
-    apis: Apis = 2,
+    workers: Workers = None,
+    apis: Apis = None,
     rate: Rate = None,
     lease: Lease = 3.0,
     media: Media = "sms,email,voice",
@@ -94,15 +114,14 @@ def drill(
     Exit code 1 where a promise was broken. Nothing leaves this machine; the configuration is not looked at. A
     PostgreSQL database must be one that was never used, and its tables are dropped at the end unless it is kept.
     """
-    if database is not None:
-        _check_database(database)
+    _check_database(database, {"--cuts": cuts, "--workers": workers, "--apis": apis})
     options = DrillOptions(
-        numbers=Numbers(contacts, kills, freezes, 0 if database is None else cuts, lease),
+        numbers=Numbers(contacts, kills, freezes, 0 if database is None else _or(cuts, CUTS), lease),
         seed=secrets.randbelow(SEEDS) if seed is None else seed,
         media=_media(media),
         database=database,
-        workers=workers,
-        apis=apis,
+        workers=_or(workers, WORKERS),
+        apis=_or(apis, APIS),
         rate=rate,
         keep=keep,
     )
@@ -123,18 +142,27 @@ def drill(
         raise typer.Exit(1)
 
 
-def _check_database(url: str) -> None:
+def _or(given: int | None, usual: int) -> int:
+    return usual if given is None else given
+
+
+def _check_database(url: str | None, for_it_alone: dict[str, int | None]) -> None:
+    if url is None:
+        for option, value in for_it_alone.items():
+            if value:
+                raise WrongCommand(f"{option} goes with --database: on SQLite there is one server, and nothing to cut")
+        return
     if not url.startswith(POSTGRESQL_PREFIXES):
-        raise CommandError("--database: should be postgresql://USER:PASSWORD@HOST:PORT/NAME")
+        raise WrongCommand("--database: should be postgresql://USER:PASSWORD@HOST:PORT/NAME")
     try:
         places_of(url)
     except ValueError as error:
-        raise CommandError(f"--database: {error}") from error
+        raise WrongCommand(f"--database: {error}") from error
 
 
 def _media(text: str) -> list[Medium]:
     names = {medium.name.lower(): medium for medium in Medium}
     wanted = [name.strip().lower() for name in text.split(",")]
     if not set(wanted) <= names.keys():
-        raise CommandError(f"--media: each must be one of {', '.join(names)}")
+        raise WrongCommand(f"--media: each must be one of {', '.join(names)}")
     return [medium for name, medium in names.items() if name in wanted]

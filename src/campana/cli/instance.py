@@ -12,7 +12,8 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from campana import wiring
-from campana.cli.output import AsJson, CommandError, ask_of, say, say_json
+from campana.cli.asking import ask_of
+from campana.cli.output import AsJson, CommandError, say, say_json
 from campana.domain.delivery import Medium
 from campana.domain.instance import Instance
 from campana.services.instance import InstanceService, InstanceView, Waiting

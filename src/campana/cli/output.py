@@ -1,32 +1,22 @@
-"""Owns how commands print, for people and for scripts, and how they reach settings and services.
+"""Owns how commands print, for people and for scripts, and what is said before a command.
 
-Must not know any single command.
+Must not know any single command, nor a part of the server: who only prints does not wait for all of it to load.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
-
-from campana import wiring
-from campana.config import Settings, load
-from campana.services.house import Services
-from campana.telemetry import configure_logging
-
-S = TypeVar("S")
-T = TypeVar("T")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
@@ -43,30 +33,8 @@ class CommandError(Exception):
     """The command cannot do what it was asked: one sentence for a person."""
 
 
-def settings_of(context: typer.Context) -> Settings:
-    """The settings that the command runs with. Raises ConfigError."""
-    return load(context.ensure_object(Globals).config)
-
-
-def ask(context: typer.Context, question: Callable[[Services], Awaitable[T]]) -> T:
-    """Open the store, ask the services, and close it again; what is logged meanwhile goes to people."""
-    return ask_of(context, wiring.services_for, question)
-
-
-def ask_of(
-    context: typer.Context,
-    opened: Callable[[Settings], AbstractAsyncContextManager[S]],
-    question: Callable[[S], Awaitable[T]],
-) -> T:
-    """Ask what `opened` opens for the settings, as `ask` does."""
-    settings = settings_of(context)
-    configure_logging("warning", "console")
-
-    async def run() -> T:
-        async with opened(settings) as asked:
-            return await question(asked)
-
-    return asyncio.run(run())
+class WrongCommand(CommandError):
+    """The command is wrong in itself: an argument or an option says what cannot be meant."""
 
 
 def say(sentence: str) -> None:

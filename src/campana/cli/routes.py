@@ -12,7 +12,8 @@ import typer
 
 from campana import wiring
 from campana.channels.contract import Route, RouteReport
-from campana.cli.output import AsJson, CommandError, say, say_json, settings_of
+from campana.cli.asking import settings_of
+from campana.cli.output import AsJson, CommandError, say, say_json
 from campana.telemetry import configure_logging
 
 app = typer.Typer(help="Routes: the ways out.", no_args_is_help=True)

@@ -13,7 +13,8 @@ import uvloop
 from pydantic import ValidationError
 
 from campana import wiring
-from campana.cli.output import CommandError, say, settings_of
+from campana.cli.asking import settings_of
+from campana.cli.output import WrongCommand, say
 from campana.config import Settings
 from campana.config.settings import WorkerSettings
 from campana.wiring import Pins, Role
@@ -52,9 +53,10 @@ def worker(
 
     A route's limits hold for all processes together.
     """
+    listening = None if listen is None else _listening(listen)
     settings = settings_of(context)
-    if listen is not None:
-        settings = settings.model_copy(update={"worker": _listening(listen)})
+    if listening is not None:
+        settings = settings.model_copy(update={"worker": listening})
     _run(settings, Role.WORKER, Pins(_names(channels), _names(routes)))
 
 
@@ -62,7 +64,7 @@ def _listening(address: str) -> WorkerSettings:
     try:
         return WorkerSettings(listen=address)
     except ValidationError as error:
-        raise CommandError("--listen should be HOST:PORT, a port from 0 to 65535") from error
+        raise WrongCommand("--listen should be HOST:PORT, a port from 0 to 65535") from error
 
 
 def _names(words: str) -> frozenset[str]:

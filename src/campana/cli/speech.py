@@ -18,7 +18,8 @@ from campana.channels.voice.media import g711
 from campana.channels.voice.media.laws import SAMPLE_RATE
 from campana.channels.voice.speech.contract import SpeechRefused, SpeechUnavailable, Voice
 from campana.channels.voice.speech.speech import Speech
-from campana.cli.output import AsJson, CommandError, say_json, say_table, settings_of
+from campana.cli.asking import settings_of
+from campana.cli.output import AsJson, CommandError, say_json, say_table
 from campana.cli.output import say as say_sentence
 from campana.config import Settings
 from campana.telemetry import configure_logging

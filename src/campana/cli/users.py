@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from campana.cli.output import AsJson, ask, moment, say, say_json, say_table, warn
+from campana.cli.asking import ask
+from campana.cli.output import AsJson, moment, say, say_json, say_table, warn
 from campana.services.accounts import ADVISED_PASSWORD
 from campana.services.principal import Role
 from campana.storage.store import UserRow

@@ -83,7 +83,7 @@ def upgrade(url: str, *, finish: bool = False, scripts: Path = SCRIPTS) -> Upgra
         else:
             done = _upgrade_sqlite(url, course, finish)
     except (SQLAlchemyError, OSError) as error:
-        raise StoreUnavailable(f"the database cannot be upgraded: {error.__cause__ or error}") from error
+        raise StoreUnavailable(_reason(error)) from error
     if done.waiting:
         log.info("database.steps_wait", revisions=list(done.waiting), for_them="campana db upgrade --finish")
     return done
@@ -182,12 +182,17 @@ def _take(connection: Connection, course: Course, step: Step) -> None:
             command.upgrade(course.config, step.revision)
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) not in _LOST_A_LOCK or time.monotonic() > until:
-                raise
+                reason = f"it cannot be upgraded to revision {step.revision}: {_reason(error)}"
+                raise StoreUnavailable(reason) from error
             log.info("database.step_tries_again", revision=step.revision, reason=str(error.__cause__ or error.orig))
             time.sleep(_PAUSE_S)
         else:
             log.info("database.step_taken", revision=step.revision)
             return
+
+
+def _reason(error: Exception) -> str:
+    return str(error.__cause__ or error)
 
 
 def _forbid_older(connection: Connection, revision: str, needs: str) -> None:
