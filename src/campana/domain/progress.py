@@ -13,7 +13,7 @@ from enum import IntEnum, StrEnum
 import msgspec
 
 from campana.domain.campaign import Campaign, media_enabled
-from campana.domain.delivery import FINAL, IN_PROGRESS, Medium, Status
+from campana.domain.delivery import FINAL, IN_PROGRESS, WAITING, Medium, Status
 from campana.domain.moment import SECOND
 from campana.domain.schedule import Window, closes_at, first_opening, is_open, next_opening
 
@@ -93,6 +93,12 @@ class Balance:
         """Whether nothing is left to be done on any of the media."""
         done = {Status.DO_NOT_TRY, *FINAL}
         return all(self.among(medium, done) == self.contacts for medium in media)
+
+    def is_settled(self, media: Iterable[Medium]) -> bool:
+        """Whether nothing can still change by itself: nothing is on its way, and nothing waits on any of the media on
+        which it may go."""
+        on_its_way = any(self.among(medium, IN_PROGRESS) for medium in Medium)
+        return not on_its_way and not any(self.among(medium, WAITING) for medium in media)
 
 
 NOBODY = Balance(0, ((0,) * len(Status),) * len(Medium))

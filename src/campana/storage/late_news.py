@@ -76,6 +76,9 @@ class News:
         change = None if waits_for_more else self._change(receipt, standing)
         if change is not None and not may_move(Status(standing.status), change.status, bounce=receipt.bounce):
             return
+        # Two receipts of a batch that move the same delivery are one move, from where it stood before both.
+        earlier = self.moves.get((standing.delivery, standing.attempt))
+        was = earlier.was if earlier is not None else standing.status
         if change is not None:
             standing.status = int(change.status)
             retry = change.retry_at is not None
@@ -84,6 +87,7 @@ class News:
             standing.delivery,
             standing.attempt,
             change,
+            was,
             int(change.status) if change else standing.status,
             int(change.code) if change else 0,
             standing.parts_open,

@@ -29,6 +29,8 @@ class LateMove(msgspec.Struct, frozen=True, gc=False):
     delivery: int
     attempt: int
     change: Change | None
+    was: int
+    """The delivery's status before."""
     status: int
     code: int
     parts_open: int

@@ -64,15 +64,20 @@ class Progress(Protocol):
     async def events(self, campaign: int, after: int, limit: int) -> list[Event]:
         """Events with numbers above `after`, at most `limit`, in their order. Only what was folded has a number."""
 
-    async def tell(self, campaign: int, kind: EventKind, at: int) -> bool:
+    async def tell(self, campaign: int, kind: EventKind, at: int, *, has_ended: bool = False) -> bool:
         """Tell that a campaign started, finished, that its window opened or closed, or how it counts (COUNTERS), where
-        that was not told yet; False where it was. What was not yet folded is folded before it, so that counters are
-        those of the moment. FINISHED is told only where no contact of an enabled medium waits or is on its way in the
-        same transaction, and is taken back (`finished_at`) by the next fold that finds something to be done."""
+        that was not told yet; False where it was, or where the campaign is gone. What was not yet folded is folded
+        before it, so that counters are those of the moment.
+
+        FINISHED is told only where, in the same transaction, nothing is on its way on any medium and nothing waits on
+        an enabled one (on any, where the campaign was cancelled; nothing is asked of what waits where it `has_ended`).
+        It is taken back (`finished_at`) by the next fold that finds something new to be done. Raises ValueError for a
+        kind that is written down by what makes it true: STATUS_CHANGED, PAUSED, RESUMED, CANCELLED."""
 
     async def audit(self, campaign: int, now: int) -> list[Repair]:
         """Compare the counts of a campaign with its deliveries, in one snapshot, and set right what differs. It reads
         every delivery: for the background."""
 
     async def unaudited(self, before: int, limit: int) -> list[int]:
-        """Campaigns, not deleted, that were last audited before an instant and had happenings since."""
+        """Campaigns, not deleted, that were last audited before an instant, unless they were finished and nothing was
+        counted since. Also those of an earlier version that were never counted."""

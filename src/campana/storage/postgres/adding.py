@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from campana.domain.delivery import Status
+from campana.storage.happenings import first_status, new_shape
 from campana.storage.persons import person_columns
 from campana.storage.postgres.database import Connection
+from campana.storage.postgres.happenings import CAME
 from campana.storage.postgres.recording import columns_of
 from campana.storage.store import Conflict, NewContact
 from campana.storage.tables import contact_id, delivery_id, number_of
@@ -22,12 +23,13 @@ _COUNTERS = """
 SELECT number, contacts, deleted_at FROM campaigns WHERE number = ANY($1::bigint[])
 ORDER BY number FOR NO KEY UPDATE
 """
-_ADD = """
-WITH added AS (
+_ADD = f"""
+WITH wanted AS (
+  SELECT * FROM unnest($2::bigint[], $3::bigint[], $4::uuid[], $14::text[], $15::text[], $16::text[], $17::smallint[])
+    AS j(id, campaign, guid, name, reference, fields, shape)
+), added AS (
   INSERT INTO contacts (id, campaign, guid, created_at, name, reference, fields)
-  SELECT j.id, j.campaign, j.guid, $1::bigint, j.name, j.reference, j.fields
-  FROM unnest($2::bigint[], $3::bigint[], $4::uuid[], $14::text[], $15::text[], $16::text[])
-    AS j(id, campaign, guid, name, reference, fields)
+  SELECT id, campaign, guid, $1::bigint, name, reference, fields FROM wanted
   ON CONFLICT DO NOTHING
   RETURNING id
 ), delivered AS (
@@ -39,7 +41,7 @@ WITH added AS (
 ), counted AS (
   UPDATE campaigns SET contacts = j.contacts FROM unnest($12::bigint[], $13::bigint[]) AS j(number, contacts)
   WHERE campaigns.number = j.number
-)
+), {CAME}
 SELECT id FROM added
 """
 _MEDIA_COLUMNS = 7
@@ -86,7 +88,7 @@ async def _add(
         (
             id_,
             delivery_id(contact.campaign, one.medium, number_of(id_)),
-            int(Status.DO_NOT_TRY if one.dial is None else Status.PENDING),
+            first_status(one),
             one.attempts_left,
             one.destination,
             one.dial,
@@ -97,5 +99,6 @@ async def _add(
     ]
     deliveries = columns_of(media) if media else [[] for _ in range(_MEDIA_COLUMNS)]
     counts = [list(counters), list(counters.values())]
-    rows = await connection.fetch(_ADD, at, *contacts, *deliveries, *counts, *persons)
+    shapes = [new_shape(contact) for _, contact in numbered]
+    rows = await connection.fetch(_ADD, at, *contacts, *deliveries, *counts, *persons, shapes)
     return {row[0] for row in rows}

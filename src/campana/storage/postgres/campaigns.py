@@ -14,7 +14,10 @@ from campana.domain.campaign import Campaign, content_changed
 from campana.domain.delivery import Medium
 from campana.storage.campaign_rows import CampaignReader, campaign_columns
 from campana.storage.contents import body_of
+from campana.storage.happenings import PAUSING, happened
 from campana.storage.postgres.database import Connection, Database, alone_with_campaign, fetch, fetch_row, run
+from campana.storage.postgres.happenings import happen
+from campana.storage.postgres.progress import begin_progress
 from campana.storage.queries import campaigns as queries
 from campana.storage.queries.accounts import account as account_of
 from campana.storage.store import CampaignRow, Conflict, Full
@@ -69,6 +72,7 @@ class PostgresCampaigns:
             for medium in Medium:
                 lane = {"campaign": number, "medium": int(medium), "account": account}
                 await run(connection, queries.add_lane, planned=0, cancelled=None, **lane)
+            await begin_progress(connection, number, at)
             return number
 
         try:
@@ -112,6 +116,8 @@ class PostgresCampaigns:
             if content_changed(old.campaign, new):
                 revision += 1
                 await run(connection, queries.add_content, campaign=number, revision=revision, body=body_of(new))
+            if new.is_paused != old.campaign.is_paused:
+                await happen(connection, [happened(number, PAUSING[new.is_paused], at)])
             paused, media, body = campaign_columns(new)
             row = {"to_revision": revision, "to_version": old.version + 1, "paused": paused}
             await run(connection, queries.replace, campaign=number, media_bits=media, to_body=body, **row)

@@ -16,10 +16,12 @@ from sqlalchemy.sql.expression import ClauseElement
 from campana.domain.contact import EditPlanner, MediumState, ReplaceMedium
 from campana.domain.delivery import Medium, Status
 from campana.domain.person import Person, person_of
+from campana.storage.happenings import How, moved_alike, went
 from campana.storage.persons import details_of, details_range, media_distances, person_columns
 from campana.storage.postgres.adding import Addition, add_all
 from campana.storage.postgres.database import Collision, Connection, Database, fetch, fetch_row, run
 from campana.storage.postgres.gathering import Gathering
+from campana.storage.postgres.happenings import happen
 from campana.storage.postgres.recording import list_due
 from campana.storage.queries import contacts as queries
 from campana.storage.store import ContactDetails, ContactLine, NewContact, StoreUnavailable
@@ -97,14 +99,14 @@ class PostgresContacts:
                 return False
             number = number_of(found[0])
             states = await _read_states(connection, campaign, number)
-            known = {state.medium for state in states}
+            known = {state.medium: state.status for state in states}
             changes = plan(states, person_of(*found[1:]))
             if person is not None:
                 name, reference, fields = person_columns(person)
                 named = {"to_name": name, "to_reference": reference, "to_fields": fields}
                 await run(connection, queries.set_person, contact=found[0], **named)
             for change in changes:
-                await _store_change(connection, _Edit(campaign, number, at), change, change.medium in known)
+                await _store_change(connection, _Edit(campaign, number, at), change, known.get(change.medium))
             return True
 
         return await self._database.write(work)
@@ -132,7 +134,8 @@ class PostgresContacts:
             if found is None:
                 return False
             ids = {medium: delivery_id(campaign, medium, number_of(found[0])) for medium in Medium}
-            await _hold_still(connection, campaign, ids)
+            number = number_of(found[0])
+            states = await _hold_still(connection, campaign, number)
             await run(connection, queries.mark_deleted, contact=found[0], at=at)
             for medium, delivery in ids.items():
                 place = {"campaign": campaign, "medium": int(medium)}
@@ -140,6 +143,8 @@ class PostgresContacts:
                 await run(connection, queries.cancel, delivery=delivery, **place)
                 await run(connection, queries.no_more, delivery=delivery)
                 await run(connection, queries.forget_due, delivery=delivery, **place)
+            left = await _read_states(connection, campaign, number)
+            await happen(connection, [went(campaign, number, states, left, at)])
             return True
 
         return await self._database.write(work)
@@ -216,17 +221,19 @@ def _last(campaign: int) -> int:
     return contact_id(campaign, (1 << CONTACT_BITS) - 1)
 
 
-async def _hold_still(connection: Connection, campaign: int, ids: dict[Medium, int]) -> None:
-    """Keep deliveries from being claimed, sent and recorded until the transaction ends.
+async def _hold_still(connection: Connection, campaign: int, number: int) -> list[MediumState]:
+    """Keep a contact's deliveries from being claimed, sent and recorded until the transaction ends; how they stand.
 
     Chunks come before deliveries, in the order in which a step of a lease takes them. A chunk that was cut and
     claimed between the two is a collision.
     """
-    where = (campaign, [int(medium) for medium in ids], list(ids.values()))
+    ids = [delivery_id(campaign, medium, number) for medium in Medium]
+    where = (campaign, [int(medium) for medium in Medium], ids)
     covering = await connection.fetch(_COVERING, *where)
-    await fetch(connection, _STATES, **{medium.name.lower(): delivery for medium, delivery in ids.items()})
+    states = await _read_states(connection, campaign, number)
     if len(await connection.fetch(_COVERING, *where)) > len(covering):
         raise Collision
+    return states
 
 
 async def _read_states(connection: Connection, campaign: int, number: int) -> list[MediumState]:
@@ -245,11 +252,11 @@ class _Edit:
     at: int
 
 
-async def _store_change(connection: Connection, edit: _Edit, change: ReplaceMedium, known: bool) -> None:
+async def _store_change(connection: Connection, edit: _Edit, change: ReplaceMedium, was: int | None) -> None:
     delivery = delivery_id(edit.campaign, change.medium, edit.number)
     values: dict[str, Any] = {"destination": change.destination, "dial": change.dial, "text": change.text}
     status = int(Status.DO_NOT_TRY if change.dial is None else Status.PENDING)
-    if not known:
+    if was is None:
         fresh = {"status": status, "last_error": 0, "tries": 0, "revision": None, "due_at": edit.at}
         await run(connection, queries.add_delivery, id=delivery, attempts_left=change.attempts_left, **fresh, **values)
     else:
@@ -258,6 +265,7 @@ async def _store_change(connection: Connection, edit: _Edit, change: ReplaceMedi
             await run(connection, queries.edit, delivery=delivery, **named)
             return
         await run(connection, queries.restart, delivery=delivery, to_status=status, at=edit.at, **named)
+    await happen(connection, moved_alike([delivery], How(was or int(Status.DO_NOT_TRY), status, 0, edit.at)))
     if change.dial is None:
         return
     medium = int(change.medium)

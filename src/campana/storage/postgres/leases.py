@@ -16,6 +16,7 @@ from campana.domain.delivery import Medium, Status
 from campana.domain.outcome import DeliveryCode
 from campana.storage.outcomes import after_deletion
 from campana.storage.postgres.database import Connection, run
+from campana.storage.postgres.happenings import each_happened
 from campana.storage.postgres.planning import add_chunk
 from campana.storage.postgres.recording import fits_run, record, record_last_run, record_run
 from campana.storage.postgres.spans import Pair, Span, stored_list
@@ -37,12 +38,13 @@ _TAKEN = f"""
   FROM next WHERE {{where}}
     AND (d.status = {Status.PENDING:d} OR d.status = {Status.WAITING_FOR_RETRY:d} AND d.due_at <= $1)
     AND d.attempts_left > 0 AND d.dial IS NOT NULL
-  RETURNING d.id, d.dial, d.text, d.tries, d.attempts_left, d.revision
+  RETURNING d.id, d.dial, d.text, d.tries, d.attempts_left, d.revision, d.last_error
 """
 _TAKEN_OF_RUN = _TAKEN.format(where="next.ids IS NULL AND d.id BETWEEN next.first AND next.last")
 _TAKEN_OF_LIST = _TAKEN.format(where="d.id = ANY(ARRAY(SELECT json_array_elements_text(next.ids::json)::bigint))")
 # From then on the chunk names exactly what was claimed, so that no other chunk's deliveries are taken for its. Texts
-# leave the server only where they are not too long together.
+# leave the server only where they are not too long together. What has an error behind it waited to go again.
+_WAS = f"CASE WHEN last_error = 0 THEN {Status.PENDING:d} ELSE {Status.WAITING_FOR_RETRY:d} END"
 _CLAIM = f"""
 WITH next AS (
   SELECT k.id, k.campaign, k.medium, k.first, k.last, k.ids, k.epoch, k.turn, k.closes_at, k.size, c.revision
@@ -63,7 +65,7 @@ WITH next AS (
     ids = CASE WHEN next.ids IS NOT NULL OR found.size <= next.last - next.first
       THEN (SELECT json_agg(id)::text FROM taken) END
   FROM next, found WHERE chunks.id = next.id
-)
+), {each_happened("taken", "$1::bigint", _WAS, str(int(Status.SENDING)), in_order=True)}
 SELECT next.id, next.campaign, next.medium, next.first, next.last, next.ids, next.epoch + 1, next.turn, next.closes_at,
   next.size, found.length, found.ids, found.dials,
   CASE WHEN found.length <= $7::bigint THEN (SELECT array_agg(text) FROM taken) END,
@@ -91,12 +93,16 @@ _withdrawn = Pair.of(f"""
 SELECT id FROM deliveries WHERE {{where}} AND (status <> {Status.SENDING:d} OR attempts_left <= 0)
 """)
 _wait_again = Pair.of(f"""
-UPDATE deliveries SET
+WITH moved AS (
+  UPDATE deliveries SET
   status = CASE WHEN $3::boolean OR attempts_left <= 0 THEN {Status.CANCELLED:d}
     WHEN last_error <> 0 THEN {Status.WAITING_FOR_RETRY:d} ELSE {Status.PENDING:d} END,
   last_error = CASE WHEN $3::boolean OR attempts_left <= 0 THEN {DeliveryCode.CANCELLED:d} ELSE last_error END,
   revision = CASE WHEN last_error = 0 THEN NULL ELSE revision END
-WHERE {{where}} AND status = {Status.SENDING:d}
+  WHERE {{where}} AND status = {Status.SENDING:d}
+  RETURNING id, status, last_error
+), {each_happened("moved", "$4::bigint", str(int(Status.SENDING)), "status")}
+SELECT count(*) FROM moved
 """)
 
 
@@ -189,6 +195,7 @@ class Ending:
     span: Span
     opens_at: int
     deleted: bool
+    now: int
 
 
 def ends_at_once(step: Step) -> bool:
@@ -208,12 +215,18 @@ async def end_at_once(connection: Connection, step: Step) -> bool:
 
 async def end(connection: Connection, ending: Ending) -> bool:
     """End a lease; tell whether something of its chunk waits again."""
-    waiting = await ending.span.execute(connection, _wait_again, ending.deleted)
+    waiting = await _wait(connection, ending.span, ending.deleted, ending.now)
     if waiting and not ending.deleted:
         await run(connection, queries.give_back, chunk=ending.chunk, to_opens=ending.opens_at, to_size=waiting)
         return True
     await run(connection, queries.drop, chunk=ending.chunk)
     return False
+
+
+async def _wait(connection: Connection, span: Span, deleted: bool, now: int) -> int:
+    """Have what is *sending* wait again, or end where nothing goes again; how many they were."""
+    ((waiting,),) = await span.fetch(connection, _wait_again, deleted, now)
+    return int(waiting)
 
 
 async def _hold(connection: Connection, lease: Lease, mark: int | None) -> tuple[bool, int]:
@@ -235,7 +248,7 @@ async def _shorten(connection: Connection, lease: Lease, now: int) -> None:
     beyond = [one.id for one in lease.deliveries[len(within) :]]
     if beyond:
         rest = Span.of(beyond)
-        await rest.execute(connection, _wait_again, False)
+        await _wait(connection, rest, False, now)
         cut = Cut(lease.campaign, lease.medium, len(beyond), lease.turn, 0, lease.closes_at)
         await add_chunk(connection, cut, rest, now)
     kept = [one.id for one in within]

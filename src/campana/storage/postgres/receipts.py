@@ -203,7 +203,7 @@ class PostgresReceipts:
     ) -> list[Moved]:
         news = News(await self._rules_of(connection, matches, rules), now)
         news.judge(receipts, matches)
-        await move(connection, list(news.moves.values()))
+        await move(connection, list(news.moves.values()), now)
         if news.calls:
             await add_calls(connection, news.calls)
         if news.ended:

@@ -14,6 +14,7 @@ import asyncpg
 
 from campana.domain.delivery import Status
 from campana.domain.outcome import Change
+from campana.storage.happenings import moved_all
 from campana.storage.outcomes import (
     DueColumns,
     HandoverColumns,
@@ -25,6 +26,13 @@ from campana.storage.outcomes import (
     outcome_columns,
 )
 from campana.storage.postgres.database import Connection, execute
+from campana.storage.postgres.happenings import (
+    INTO_HAPPENINGS,
+    each_happened,
+    happening_columns,
+    run_happened,
+    unnested,
+)
 from campana.storage.river import Judged, Lease, LeaseLost
 from campana.storage.tables import NEVER
 
@@ -44,10 +52,11 @@ WITH judged AS (
     tries = j.attempt,
     due_at = j.due
   FROM judged AS j WHERE deliveries.id = j.id AND deliveries.status = {Status.SENDING:d}
-  RETURNING deliveries.id
-)
+  RETURNING deliveries.id, deliveries.status, deliveries.last_error
+), {each_happened("moved", "$12::bigint", str(int(Status.SENDING)), "status")}
 INSERT INTO attempts (delivery, attempt, at, route, status, code, parts_open, carrier_code, carrier_text)
-SELECT id, attempt, at, route, status, code, parts_open, carrier_code, carrier_text FROM judged JOIN moved USING (id)
+SELECT j.id, j.attempt, j.at, j.route, j.status, j.code, j.parts_open, j.carrier_code, j.carrier_text
+FROM judged AS j JOIN moved USING (id)
 """
 # Outcomes that are one run, which is nearly every step of a lease, in one statement: the lease is held, and where it
 # is, the run is recorded. `$1` to `$3` are chunk, owner and epoch.
@@ -59,7 +68,7 @@ _MOVED = f"""moved AS (
 ), tried AS (
   INSERT INTO attempts (delivery, attempt, at, route, status, code, parts_open, carrier_code, carrier_text)
   SELECT id, tries, $9::bigint, $10::text, $7::smallint, $8::smallint, $13::smallint, $11::text, $12::text FROM moved
-)"""
+), {run_happened("$9::bigint", "$7::smallint", "$8::smallint")}"""
 _HANDED_OVER = """handed_over AS (
   INSERT INTO handovers (route, carrier_id, delivery, attempt, at)
   SELECT $10::text, v.carrier_id, $5::bigint + (v.place - 1) / $13::smallint, $14::smallint, $9::bigint
@@ -109,7 +118,8 @@ INSERT INTO due (campaign, medium, at, delivery)
 SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::bigint[])
 ON CONFLICT DO NOTHING
 """
-_MOVE = """
+_MOVE = f"""
+WITH happened AS ({INTO_HAPPENINGS} SELECT * FROM unnest({unnested(6)}))
 UPDATE deliveries SET status = j.status, last_error = j.code, due_at = j.due
 FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::smallint[], $5::bigint[])
   AS j(id, attempt, status, code, due)
@@ -150,7 +160,7 @@ async def record(connection: Connection, judged: Sequence[Judged]) -> int:
     columns = columns_of([outcome_columns(one) for one in judged])
     for words in (9, 10):
         columns[words] = [keepable(text) for text in columns[words]]
-    moved = await execute(connection, _RECORD, *columns)
+    moved = await execute(connection, _RECORD, *columns, judged[-1].at)
     handovers = handover_columns(judged)
     if handovers:
         await _add_handovers(connection, handovers)
@@ -212,7 +222,7 @@ async def list_due(connection: Connection, rows: Sequence[DueColumns]) -> None:
     await execute(connection, _ADD_DUE, *columns_of(rows))
 
 
-async def move(connection: Connection, moves: Sequence[LateMove]) -> None:
+async def move(connection: Connection, moves: Sequence[LateMove], at: int) -> None:
     """Write what late news does to attempts and their deliveries. Whether it may move was decided before, in the
     same transaction."""
     if not moves:
@@ -220,7 +230,8 @@ async def move(connection: Connection, moves: Sequence[LateMove]) -> None:
     decided = [(one, one.change) for one in moves if one.change is not None]
     if decided:
         rows = [(one.delivery, one.attempt, one.status, one.code, due_of(change)) for one, change in decided]
-        await execute(connection, _MOVE, *columns_of(rows))
+        happenings = moved_all(((one.delivery, one.was, one.status, one.code) for one, _ in decided), at)
+        await execute(connection, _MOVE, *columns_of(rows), *happening_columns(happenings))
     attempts = [
         (
             one.delivery,

@@ -117,7 +117,7 @@ class PostgresRiver:
         async def work(connection: Connection) -> bool:
             recorded = await record_step(connection, step)
             span = Span.of([delivery.id for delivery in step.lease.deliveries])
-            return await end(connection, Ending(step.lease.chunk, span, opens_at, recorded.deleted))
+            return await end(connection, Ending(step.lease.chunk, span, opens_at, recorded.deleted, step.now))
 
         return await self._database.write(work, first=among_campaigns(step.lease.campaign))
 
@@ -200,7 +200,7 @@ async def _end_lapsed(connection: Connection, chunk: Any, campaign: CampaignRow,
         judged.append(Judged(delivery, attempt, after_deletion(change, deleted), "", now))
         moved.append(Moved(campaign.number, medium, change.code, change.retry_at is not None))
     await record(connection, judged)
-    await end(connection, Ending(chunk["id"], span, chunk["opens_at"], deleted))
+    await end(connection, Ending(chunk["id"], span, chunk["opens_at"], deleted, now))
     return moved
 
 

@@ -15,6 +15,7 @@ from campana.storage.postgres.cluster import PostgresCluster
 from campana.storage.postgres.contacts import PostgresContacts
 from campana.storage.postgres.database import Database, Pooling
 from campana.storage.postgres.instance import PostgresInstances
+from campana.storage.postgres.progress import PostgresProgress
 from campana.storage.postgres.receipts import PostgresReceipts
 from campana.storage.postgres.retention import PostgresRetention
 from campana.storage.postgres.river import PostgresRiver
@@ -34,6 +35,7 @@ class PostgresStore:
         self.campaigns = PostgresCampaigns(database)
         self.contacts = PostgresContacts(database)
         self.attempts = PostgresAttempts(database)
+        self.progress = PostgresProgress(database)
         self.river = PostgresRiver(database)
         self.receipts = PostgresReceipts(database)
         self.instances = PostgresInstances(database)

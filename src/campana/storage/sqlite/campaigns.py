@@ -14,8 +14,11 @@ from campana.domain.delivery import Medium
 from campana.storage.campaign_rows import CampaignReader, campaign_columns
 from campana.storage.compiled import run
 from campana.storage.contents import body_of
+from campana.storage.happenings import PAUSING, happened
 from campana.storage.queries import campaigns as queries
 from campana.storage.sqlite.database import Database
+from campana.storage.sqlite.happenings import happen
+from campana.storage.sqlite.progress import begin_progress
 from campana.storage.store import CampaignRow, Conflict, Full
 
 
@@ -71,6 +74,7 @@ class SqliteCampaigns:
                     planned=0,
                     cancelled=None,
                 )
+            begin_progress(connection, number, at)
             return number
 
         return self._must_find(await self._database.write(work))
@@ -107,6 +111,8 @@ class SqliteCampaigns:
                 revision += 1
                 _freeze(connection, number, revision, new)
             paused, media, body = campaign_columns(new)
+            if new.is_paused != old.campaign.is_paused:
+                happen(connection, [happened(number, PAUSING[new.is_paused], at)])
             run(
                 connection,
                 queries.replace,

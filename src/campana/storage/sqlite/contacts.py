@@ -18,9 +18,11 @@ from campana.domain.contact import Admitted, EditPlanner, MediumState, ReplaceMe
 from campana.domain.delivery import Medium, Status
 from campana.domain.person import Person, person_of
 from campana.storage.compiled import run
+from campana.storage.happenings import How, came, first_status, moved_alike, new_shape, went
 from campana.storage.persons import details_of, details_range, media_distances, person_columns
 from campana.storage.queries import contacts as queries
 from campana.storage.sqlite.database import Database
+from campana.storage.sqlite.happenings import happen
 from campana.storage.sqlite.recording import list_due
 from campana.storage.store import Conflict, ContactDetails, ContactLine, NewContact
 from campana.storage.tables import (
@@ -114,14 +116,14 @@ class SqliteContacts:
                 return False
             number = number_of(found[0])
             states = _read_states(connection, campaign, number)
-            known = {state.medium for state in states}
+            known = {state.medium: state.status for state in states}
             changes = plan(states, person_of(*found[1:]))
             if person is not None:
                 name, reference, fields = person_columns(person)
                 named = {"to_name": name, "to_reference": reference, "to_fields": fields}
                 run(connection, queries.set_person, contact=found[0], **named)
             for change in changes:
-                _store_change(connection, _Edit(campaign, number, at), change, change.medium in known)
+                _store_change(connection, _Edit(campaign, number, at), change, known.get(change.medium))
             return True
 
         return await self._database.write(work)
@@ -150,6 +152,7 @@ class SqliteContacts:
             found = run(connection, queries.find, campaign=campaign, guid=guid).fetchone()
             if found is None:
                 return False
+            states = _read_states(connection, campaign, number_of(found[0]))
             run(connection, queries.mark_deleted, contact=found[0], at=at)
             for medium in Medium:
                 place = {"campaign": campaign, "medium": int(medium)}
@@ -158,6 +161,8 @@ class SqliteContacts:
                 run(connection, queries.cancel, delivery=delivery, **place)
                 run(connection, queries.no_more, delivery=delivery)
                 run(connection, queries.forget_due, delivery=delivery, **place)
+            left = _read_states(connection, campaign, number_of(found[0]))
+            happen(connection, [went(campaign, number_of(found[0]), states, left, at)])
             return True
 
         return await self._database.write(work)
@@ -238,6 +243,8 @@ def _add_all(connection: sqlite3.Connection, new: Sequence[NewContact], at: int)
     ]
     if wanted:
         connection.execute(_ADD_DELIVERIES, {"rows": _encode(wanted).decode(), "at": at})
+    added_ones = (contact for contact, answer in zip(new, answers, strict=True) if answer is None)
+    happen(connection, came(((contact.campaign, new_shape(contact)) for contact in added_ones), at))
     return answers
 
 
@@ -265,10 +272,9 @@ def _number(
 
 
 def _delivery(campaign: int, number: int, medium: Admitted) -> tuple[int, int, int, str, str | None, str | None]:
-    status = Status.DO_NOT_TRY if medium.dial is None else Status.PENDING
     return (
         delivery_id(campaign, medium.medium, number),
-        int(status),
+        first_status(medium),
         medium.attempts_left,
         medium.destination,
         medium.dial,
@@ -294,11 +300,11 @@ class _Edit:
     at: int
 
 
-def _store_change(connection: sqlite3.Connection, edit: _Edit, change: ReplaceMedium, known: bool) -> None:
+def _store_change(connection: sqlite3.Connection, edit: _Edit, change: ReplaceMedium, was: int | None) -> None:
     delivery = delivery_id(edit.campaign, change.medium, edit.number)
     values = {"destination": change.destination, "dial": change.dial, "text": change.text}
     status = int(Status.DO_NOT_TRY if change.dial is None else Status.PENDING)
-    if not known:
+    if was is None:
         fresh = {"status": status, "last_error": 0, "tries": 0, "revision": None, "due_at": edit.at}
         run(connection, queries.add_delivery, id=delivery, attempts_left=change.attempts_left, **fresh, **values)
     else:
@@ -307,6 +313,7 @@ def _store_change(connection: sqlite3.Connection, edit: _Edit, change: ReplaceMe
             run(connection, queries.edit, delivery=delivery, **named)
             return
         run(connection, queries.restart, delivery=delivery, to_status=status, at=edit.at, **named)
+    happen(connection, moved_alike([delivery], How(was or int(Status.DO_NOT_TRY), status, 0, edit.at)))
     if change.dial is None:
         return
     place = {"campaign": edit.campaign, "medium": int(change.medium)}

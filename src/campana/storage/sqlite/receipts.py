@@ -187,7 +187,7 @@ class SqliteReceipts:
     ) -> list[Moved]:
         news = News(self._rules_of(connection, rules), now)
         news.judge(receipts, matches)
-        move(connection, list(news.moves.values()))
+        move(connection, list(news.moves.values()), now)
         if news.calls:
             add_calls(connection, news.calls)
         if news.ended:

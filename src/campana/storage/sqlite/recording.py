@@ -12,8 +12,10 @@ import msgspec
 
 from campana.domain.delivery import Status
 from campana.domain.outcome import Change
+from campana.storage.happenings import HappeningColumns, How, moved_alike, moved_all, moved_run
 from campana.storage.outcomes import LateMove, due_columns, due_of, handover_columns, is_one_run, outcome_columns
 from campana.storage.river import Judged
+from campana.storage.sqlite.happenings import happen
 from campana.storage.tables import NEVER
 
 # Dialect twins: every batch goes as one JSON text into one statement, so that SQLite does its work in one call of
@@ -31,6 +33,7 @@ FROM (
     value->>5 AS due FROM json_each(:rows)
 ) AS j
 WHERE deliveries.id = j.id AND deliveries.status = {Status.SENDING:d}
+RETURNING id, status, last_error
 """
 _ADD_ATTEMPTS = """
 INSERT INTO attempts (delivery, attempt, at, route, status, code, parts_open, carrier_code, carrier_text)
@@ -49,6 +52,7 @@ SELECT id, tries, :at, :route, :status, :code, :parts_open, :carrier_code, :carr
 FROM deliveries WHERE id BETWEEN :first AND :last
 ON CONFLICT DO NOTHING
 """
+_TRIES = "SELECT id, tries FROM deliveries WHERE id BETWEEN :first AND :last"
 _ADD_HANDOVERS = """
 INSERT INTO handovers (route, carrier_id, delivery, attempt, at)
 SELECT value->>0, value->>1, value->>2, value->>3, value->>4 FROM json_each(:rows) WHERE true
@@ -99,7 +103,10 @@ def record(connection: sqlite3.Connection, judged: Sequence[Judged]) -> int:
             return moved
     else:
         rows = {"rows": pack([outcome_columns(one) for one in judged])}
-        moved = connection.execute(_RECORD, rows).rowcount
+        changed = connection.execute(_RECORD, rows).fetchall()
+        moves = ((delivery, Status.SENDING, status, code) for delivery, status, code in changed)
+        happen(connection, moved_all(moves, judged[-1].at))
+        moved = len(changed)
         connection.execute(_ADD_ATTEMPTS, rows)
     handovers = handover_columns(judged)
     if handovers:
@@ -154,7 +161,7 @@ def list_due(connection: sqlite3.Connection, rows: Sequence[tuple[int, int, int,
 _Move = tuple[int, int | None, int, int, int, str | None, str | None]
 
 
-def move(connection: sqlite3.Connection, moves: Sequence[LateMove]) -> None:
+def move(connection: sqlite3.Connection, moves: Sequence[LateMove], at: int) -> None:
     """Write what late news does to attempts and their deliveries. Whether it may move was decided before, in the
     same transaction."""
     alike: dict[_Move, list[int]] = {}
@@ -169,7 +176,9 @@ def move(connection: sqlite3.Connection, moves: Sequence[LateMove]) -> None:
             connection.execute(_MOVE, values | {"due": due})
         words = {"carrier_code": carrier_code, "carrier_text": carrier_text}
         connection.execute(_MOVE_ATTEMPTS, values | words | {"parts_open": parts_open})
-    add_due(connection, [(one.delivery, one.change) for one in moves if one.change is not None])
+    decided = [(one, one.change) for one in moves if one.change is not None]
+    happen(connection, moved_all(((one.delivery, one.was, one.status, one.code) for one, _ in decided), at))
+    add_due(connection, [(one.delivery, change) for one, change in decided])
 
 
 def _record_run(connection: sqlite3.Connection, judged: Sequence[Judged]) -> int:
@@ -187,5 +196,17 @@ def _record_run(connection: sqlite3.Connection, judged: Sequence[Judged]) -> int
         "carrier_text": first.carrier_text,
     }
     moved = connection.execute(_RECORD_RUN, values).rowcount
+    happen(connection, _run_moved(connection, judged, moved))
     connection.execute(_ADD_ATTEMPTS_OF_RUN, values)
     return moved
+
+
+def _run_moved(connection: sqlite3.Connection, judged: Sequence[Judged], moved: int) -> list[HappeningColumns]:
+    """What became of a run of which so many were *sending*."""
+    first, last = judged[0], judged[-1].delivery
+    how = How(Status.SENDING, first.change.status, first.change.code, first.at)
+    if moved == len(judged):
+        return [moved_run(first.delivery, last, how)]
+    # The others were withdrawn, and not tried.
+    tries = dict(connection.execute(_TRIES, {"first": first.delivery, "last": last}))
+    return moved_alike([one.delivery for one in judged if tries.get(one.delivery) == one.attempt], how)

@@ -20,6 +20,7 @@ from campana.domain.retry import Fate, Tried, decide
 from campana.storage.campaign_rows import CampaignReader
 from campana.storage.compiled import run
 from campana.storage.contents import content_of
+from campana.storage.happenings import HappeningColumns, How, moved_alike, moved_all
 from campana.storage.outcomes import after_deletion
 from campana.storage.queries import river as queries
 from campana.storage.river import (
@@ -37,6 +38,7 @@ from campana.storage.river import (
 )
 from campana.storage.sqlite.campaigns import find_number
 from campana.storage.sqlite.database import Database
+from campana.storage.sqlite.happenings import happen
 from campana.storage.sqlite.recording import pack, record
 from campana.storage.tables import NEVER, delivery_id, number_of
 
@@ -94,8 +96,11 @@ _IN_LIST = "id IN (SELECT value FROM json_each(:ids))"
 _CLAIMABLE = f"""(status = {Status.PENDING:d} OR status = {Status.WAITING_FOR_RETRY:d} AND due_at <= :now)
   AND attempts_left > 0 AND dial IS NOT NULL"""
 _CLAIM_ROWS = """
-SELECT json_group_array(json_array(id, dial, text, tries + 1, attempts_left, coalesce(revision, :revision))) FROM (
-  SELECT id, dial, text, tries, attempts_left, revision FROM deliveries WHERE {where} AND {claimable} ORDER BY id
+SELECT json_group_array(json_array(id, dial, text, tries + 1, attempts_left, coalesce(revision, :revision))),
+  json_group_array(json_array(id, status, last_error)) FILTER (WHERE last_error <> 0)
+FROM (
+  SELECT id, dial, text, tries, attempts_left, revision, status, last_error
+  FROM deliveries WHERE {where} AND {claimable} ORDER BY id
 )
 """
 _CLAIM = f"""
@@ -126,6 +131,7 @@ UPDATE deliveries SET
   last_error = CASE WHEN :deleted OR attempts_left <= 0 THEN {DeliveryCode.CANCELLED:d} ELSE last_error END,
   revision = CASE WHEN last_error = 0 THEN NULL ELSE revision END
 WHERE {{where}} AND status = {Status.SENDING:d}
+RETURNING id, status, last_error
 """
 _STRANDED = f"""
 SELECT json_group_array(json_array(id, tries + 1, attempts_left)) FROM (
@@ -153,6 +159,7 @@ _stranded = _both(_STRANDED)
 _decode_claimed = msgspec.json.Decoder(list[ClaimedDelivery]).decode
 _decode_ids = msgspec.json.Decoder(list[int]).decode
 _decode_stranded = msgspec.json.Decoder(list[tuple[int, int, int]]).decode
+_decode_tried = msgspec.json.Decoder(list[tuple[int, int, int]]).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +245,7 @@ class SqliteRiver:
                 run(connection, queries.drop, chunk=step.lease.chunk)
                 return False
             span = _Span.of([delivery.id for delivery in step.lease.deliveries])
-            return _end(connection, _Ending(step.lease.chunk, span, opens_at, recorded.deleted))
+            return _end(connection, _Ending(step.lease.chunk, span, opens_at, recorded.deleted, step.now))
 
         return await self._database.write(work)
 
@@ -294,7 +301,7 @@ class SqliteRiver:
                 judged.append(Judged(delivery, attempt, after_deletion(change, deleted), "", now))
                 moved.append(Moved(number, Medium(medium), change.code, change.retry_at is not None))
             record(connection, judged)
-            _end(connection, _Ending(chunk, span, opens_at, deleted))
+            _end(connection, _Ending(chunk, span, opens_at, deleted, now))
         return len(lapsed), moved
 
 
@@ -367,7 +374,8 @@ def _claim_next(connection: sqlite3.Connection, query: ClaimQuery) -> Lease | No
             place = Cut(campaign, Medium(medium), 0, turn, 0, closes_at)
             _insert_chunk(connection, place, rest, size, query.now)
         values = {"now": query.now, "revision": revision}
-        claimed = _decode_claimed(span.execute(connection, _claim_rows, **values).fetchone()[0])
+        rows, tried = span.execute(connection, _claim_rows, **values).fetchone()
+        claimed = _decode_claimed(rows)
         if len(claimed) < size:
             # A clock that was set back: what was due when the chunk was cut is not due any more.
             span.execute(connection, _put_back, campaign=campaign, medium=medium, now=query.now)
@@ -375,6 +383,7 @@ def _claim_next(connection: sqlite3.Connection, query: ClaimQuery) -> Lease | No
             run(connection, queries.drop, chunk=chunk)
             continue
         span.execute(connection, _claim, **values)
+        happen(connection, _claims(claimed, _decode_tried(tried), query.now))
         # From here on the chunk names exactly what it claimed, so that no other chunk's deliveries are taken for its.
         exact = _Span.of([delivery.id for delivery in claimed])
         kept = None if (exact.first, exact.last, exact.ids) == (first, last, None) else pack([d.id for d in claimed])
@@ -383,6 +392,19 @@ def _claim_next(connection: sqlite3.Connection, query: ClaimQuery) -> Lease | No
         leased["to_size"] = len(claimed)
         run(connection, queries.set_lease, chunk=chunk, **leased)
         return Lease(chunk, campaign, Medium(medium), query.owner, epoch, query.until, turn, closes_at, claimed)
+
+
+def _claims(
+    claimed: Sequence[ClaimedDelivery], tried: Sequence[tuple[int, int, int]], at: int
+) -> list[HappeningColumns]:
+    """What a claim does: fresh deliveries were pending, and those that have an error behind them waited to go again."""
+    if not tried:
+        return moved_alike([one.id for one in claimed], How(Status.PENDING, Status.SENDING, 0, at))
+    before = {delivery: (status, code) for delivery, status, code in tried}
+    fresh = (int(Status.PENDING), 0)
+    return moved_all(
+        ((one.id, was, int(Status.SENDING), code) for one in claimed for was, code in (before.get(one.id, fresh),)), at
+    )
 
 
 def _within_reach(connection: sqlite3.Connection, span: _Span) -> tuple[_Span, _Span | None]:
@@ -457,11 +479,14 @@ class _Ending:
     span: _Span
     opens_at: int
     deleted: bool
+    now: int
 
 
 def _end(connection: sqlite3.Connection, ending: _Ending) -> bool:
     """End a lease; tell whether something of its chunk waits again."""
-    waiting = ending.span.execute(connection, _wait_again, deleted=ending.deleted).rowcount
+    again = ending.span.execute(connection, _wait_again, deleted=ending.deleted).fetchall()
+    happen(connection, moved_all(((one, int(Status.SENDING), status, code) for one, status, code in again), ending.now))
+    waiting = len(again)
     if waiting and not ending.deleted:
         run(connection, queries.give_back, chunk=ending.chunk, to_opens=ending.opens_at, to_size=waiting)
         return True

@@ -14,6 +14,7 @@ from campana.storage.sqlite.campaigns import SqliteCampaigns
 from campana.storage.sqlite.contacts import SqliteContacts
 from campana.storage.sqlite.database import Database
 from campana.storage.sqlite.instance import SqliteInstances
+from campana.storage.sqlite.progress import SqliteProgress
 from campana.storage.sqlite.receipts import SqliteReceipts
 from campana.storage.sqlite.retention import SqliteRetention
 from campana.storage.sqlite.river import SqliteRiver
@@ -31,6 +32,7 @@ class SqliteStore:
         self.campaigns = SqliteCampaigns(database)
         self.contacts = SqliteContacts(database)
         self.attempts = SqliteAttempts(database)
+        self.progress = SqliteProgress(database)
         self.river = SqliteRiver(database)
         self.receipts = SqliteReceipts(database)
         self.instances = SqliteInstances(database, path)
