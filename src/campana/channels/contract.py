@@ -5,7 +5,7 @@ Must not know any wire format, any table, or the rules of retrying.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Protocol
@@ -100,12 +100,23 @@ class RouteReport:
     problem: str = ""
 
 
-Composer = Callable[[int, int, str, str | None], Parcel]
-"""(delivery id, attempt, dialled destination, the contact's own text or None) to a parcel.
+class Composer(Protocol):
+    """Makes parcels of a campaign on a route. What is the same for all contacts was done when the composer was made."""
 
-Raises RefusedForGood(UNRENDERABLE ...) where no message can be made of it. What is the same for all contacts was
-done when the composer was made.
-"""
+    def __call__(
+        self,
+        delivery_id: int,
+        attempt: int,
+        destination: str,
+        text: str | None,
+        fields: Mapping[str, str] | None = None,
+        /,
+    ) -> Parcel:
+        """A delivery, its attempt, the dialled destination, and the contact's own text or None, as a parcel.
+
+        With `fields`, by key, merge fields take their places; without, texts go out to the letter. Raises
+        RefusedForGood(UNRENDERABLE ...) where no message can be made of it.
+        """
 
 
 class Route(Protocol):

@@ -117,6 +117,9 @@ class Campaign:
     sharing: Sharing = Sharing.ALL
     shared_with: frozenset[str] = field(default_factory=frozenset)
     """User names, where sharing is SOME."""
+    merges: bool = False
+    """Whether fields take their places in its texts for every contact: it came by a door that can say who people are.
+    Else they do for contacts of whom something is said."""
 
 
 # --- rules -----------------------------------------------------------------------------------------------------
@@ -153,13 +156,13 @@ def media_enabled(campaign: Campaign) -> frozenset[Medium]:
 
 
 def content_changed(old: Campaign, new: Campaign) -> bool:
-    """Tell whether an update changes what is sent or how it is tried: all settings of media but `enabled`, and when
-    a call has delivered its message."""
-    return _content(old) != _content(new) or _acknowledgement(old) != _acknowledgement(new)
+    """Tell whether an update changes what is sent or how it is tried: all settings of media but `enabled`, when a
+    call has delivered its message, and for whom fields take their places."""
+    return _content(old) != _content(new) or _rest(old) != _rest(new)
 
 
-def _acknowledgement(campaign: Campaign) -> tuple[VoiceSuccess, str]:
-    return campaign.voice_success, campaign.acknowledge_keys
+def _rest(campaign: Campaign) -> tuple[VoiceSuccess, str, bool]:
+    return campaign.voice_success, campaign.acknowledge_keys, campaign.merges
 
 
 def _content(campaign: Campaign) -> tuple[SmsSettings, VoiceSettings, EmailSettings]:

@@ -25,6 +25,8 @@ class Content:
     """The campaign's guid, for headers and logs."""
     call: CallPlan | None = None
     """Voice: the rest of what the campaign says of its calls."""
+    merges: bool = False
+    """Whether fields take their places also for contacts of whom nothing could be said."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ class _Body(msgspec.Struct):
     email: EmailSettings | None
     voice_success: VoiceSuccess = VoiceSuccess.HEARD
     acknowledge_keys: str = ""
+    merges: bool = False
 
 
 _encode = msgspec.json.Encoder().encode
@@ -29,7 +30,8 @@ _decode = msgspec.json.Decoder(_Body).decode
 
 def body_of(campaign: Campaign) -> str:
     """What the campaign says, as it is kept under a revision."""
-    body = _Body(campaign.sms, campaign.voice, campaign.email, campaign.voice_success, campaign.acknowledge_keys)
+    rest = (campaign.voice_success, campaign.acknowledge_keys, campaign.merges)
+    body = _Body(campaign.sms, campaign.voice, campaign.email, *rest)
     return _encode(body).decode()
 
 
@@ -37,14 +39,16 @@ def content_of(body: str, medium: Medium, guid: str) -> Content | None:
     """What a frozen body says on a medium, for a campaign with this guid; None where it says nothing there."""
     says = _decode(body)
     if medium is Medium.SMS and says.sms:
-        return Content(medium, says.sms.from_number or "", says.sms.text or "", campaign=guid)
+        return Content(medium, says.sms.from_number or "", says.sms.text or "", campaign=guid, merges=says.merges)
     if medium is Medium.EMAIL and says.email:
         email = says.email
-        return Content(medium, email.from_address or "", email.html or "", email.subject or "", guid)
+        html, subject = email.html or "", email.subject or ""
+        return Content(medium, email.from_address or "", html, subject, guid, merges=says.merges)
     if medium is Medium.VOICE and says.voice:
         voice = says.voice
         plan = _call_plan(says, voice)
-        return Content(medium, voice.calling_number or "", voice.text or "", campaign=guid, call=plan)
+        number, text = voice.calling_number or "", voice.text or ""
+        return Content(medium, number, text, campaign=guid, call=plan, merges=says.merges)
     return None
 
 

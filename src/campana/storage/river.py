@@ -15,6 +15,7 @@ import msgspec
 from campana.domain.delivery import Medium
 from campana.domain.message import Content, IncomingMessage
 from campana.domain.outcome import Change, DeliveryCode, Receipt
+from campana.domain.person import Person
 from campana.domain.retry import RetryRule
 from campana.storage.store import CampaignRow
 
@@ -230,6 +231,9 @@ class River(Protocol):
 
     async def content(self, campaign: int, revision: int, medium: Medium) -> Content | None:
         """What a campaign's revision says on a medium; None where it says nothing there."""
+
+    async def persons(self, campaign: int, deliveries: Sequence[int]) -> dict[int, Person | None]:
+        """Who the contacts of deliveries are, by delivery: for texts that take something of them."""
 
     async def oldest_due(self, now: int) -> dict[Medium, int]:
         """For each medium the moment since which its oldest claimable chunk waits."""

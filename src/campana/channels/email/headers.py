@@ -12,6 +12,7 @@ from campana.channels.email.address import Mailbox
 
 _LINE = 76
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_CONTROLS = re.compile(f"(?:{_FORBIDDEN.pattern})+")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
 
 
@@ -37,6 +38,11 @@ def sender(box: Mailbox) -> bytes:
     last_line = len(phrase) - phrase.rfind(b"\n")
     gap = b" " if last_line + len(box.wire) + 3 <= _LINE - len("From: ") else b"\r\n "
     return b"From: " + phrase + gap + b"<" + box.wire + b">\r\n"
+
+
+def without_controls(text: str) -> str:
+    """A text that holds no line break and no other control character: a blank stands in the place of each run."""
+    return text if _FORBIDDEN.search(text) is None else _CONTROLS.sub(" ", text)
 
 
 def _refuse_controls(text: str) -> None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -17,13 +17,16 @@ from functools import lru_cache
 
 from campana.channels.contract import Composer, Parcel
 from campana.channels.email.address import BadAddress, Mailbox, mailbox, named_mailbox, wire_address
-from campana.channels.email.headers import BadHeader, sender, unstructured
+from campana.channels.email.headers import BadHeader, sender, unstructured, without_controls
+from campana.channels.email.merging import HtmlMould
 from campana.channels.email.plain_text import plain_text
 from campana.channels.email.signing import Seal, Signer
 from campana.channels.errors import RefusedForGood
+from campana.domain.campaign import SUBJECT_MAX
 from campana.domain.message import Content
 from campana.domain.moment import SECOND, Clock
 from campana.domain.outcome import DeliveryCode
+from campana.domain.text.merge import Template, Unmergeable, parse_template
 
 _LINE_LIMIT = 998  # RFC 5322 section 2.1.1
 _PRINTABLE = bytes((9, 10, 13, *range(0x20, 0x7F)))
@@ -87,7 +90,8 @@ def letter_composer(content: Content, clock: Clock, sender_of: SenderOf | None, 
         own_body = bodies.make(content.text) if content.text.strip() else None
     except (BadAddress, BadHeader, UnicodeEncodeError) as error:
         raise _unrenderable(error) from None
-    return _Writer(box, bodies, own_body, clock).composer(sender_of)
+    merger = _Merger(box, content, signer)
+    return _Writer(box, bodies, own_body, merger, clock).composer(sender_of)
 
 
 class _Bodies:
@@ -102,19 +106,59 @@ class _Bodies:
     def make(self, html: str) -> Body:
         """Encode `html` and the plain text derived from it. Raises UnicodeEncodeError for half surrogate pairs."""
         entity = _entity(html, self._subject)
-        stuffed = re.sub(rb"(?m)^\.", b"..", entity)  # RFC 5321 section 4.5.2
+        return self.sealed(entity, re.sub(rb"(?m)^\.", b"..", entity))  # RFC 5321 section 4.5.2
+
+    def sealed(self, entity: bytes, stuffed: bytes) -> Body:
+        """The body of what was encoded and dot-stuffed already."""
         end = b".\r\n" if stuffed.endswith(b"\r\n") else b"\r\n.\r\n"
         seal = None if self._signer is None else Seal(self._signer, self.shared, _OWN_FIELDS, entity)
         return Body(stuffed + end, len(entity), seal)
 
 
+class _Merger:
+    """What a campaign's messages have when they take something of each recipient: subject and body of their own."""
+
+    def __init__(self, box: Mailbox, content: Content, signer: Signer | None) -> None:
+        self._box = box
+        self._content = content
+        self._signer = signer
+        self._subject = parse_template(content.subject)
+        self._shared = _shared_fields(box, content)
+        self._mould = lru_cache(_CACHED_TEXTS)(_mould)
+
+    def make(self, text: str | None, fields: Mapping[str, str]) -> tuple[bytes, Body]:
+        """The header fields and the body for one recipient. Raises RefusedForGood(UNRENDERABLE)."""
+        html = text if text and text.strip() else self._content.text
+        if not html.strip():
+            raise RefusedForGood(DeliveryCode.UNRENDERABLE, carrier_text="there is no text")
+        subject, shared = self._content.subject, self._shared
+        try:
+            if self._subject is not None:
+                subject = without_controls(self._subject.merge(fields, SUBJECT_MAX))
+                shared = _shared_fields(self._box, replace(self._content, subject=subject))
+            kept = html is self._content.text or len(html) <= _CACHED_TEXT
+            entity = (self._mould if kept else _mould)(html).cast(fields, subject)
+        except Unmergeable as error:
+            raise RefusedForGood(DeliveryCode.UNRENDERABLE, carrier_text=str(error)) from None
+        except (BadHeader, UnicodeEncodeError) as error:
+            raise _unrenderable(error) from None
+        # Each line of it ends in CR LF, and it does not begin with a dot.
+        stuffed = entity.replace(b"\r\n.", b"\r\n..")
+        return shared, _Bodies(shared, subject, self._signer).sealed(entity, stuffed)
+
+
+def _mould(html: str) -> HtmlMould:
+    return HtmlMould(parse_template(html) or Template((html,), ()))
+
+
 class _Writer:
     """A campaign's message on one route: all but the recipient."""
 
-    def __init__(self, box: Mailbox, bodies: _Bodies, body: Body | None, clock: Clock) -> None:
+    def __init__(self, box: Mailbox, bodies: _Bodies, body: Body | None, merger: _Merger, clock: Clock) -> None:
         self._box = box
         self._shared = bodies.shared
         self._body = body
+        self._merger = merger
         self._fresh_body = bodies.make
         self._cached_body = lru_cache(_CACHED_TEXTS)(bodies.make)
         self._clock = clock
@@ -124,16 +168,28 @@ class _Writer:
     def composer(self, sender_of: SenderOf | None) -> Composer:
         """Return the function that the engine calls once a message."""
         box = self._box
-        shared = self._shared
+        common = self._shared
         campaign_body = self._body
+        merge = self._merger.make
         id_tail = f".{self._token}@{box.domain}>\r\n".encode("ascii")
 
-        def compose(delivery_id: int, attempt: int, destination: str, text: str | None) -> Parcel:
+        def compose(
+            delivery_id: int,
+            attempt: int,
+            destination: str,
+            text: str | None,
+            fields: Mapping[str, str] | None = None,
+            /,
+        ) -> Parcel:
             recipient = wire_address(destination)
             utf8 = box.utf8
             if recipient is None:
                 recipient, utf8 = self._unusual(destination)
-            body = campaign_body if not text else self._body_of(text)
+            shared, body = common, campaign_body
+            if fields is not None:
+                shared, body = merge(text, fields)
+            elif text:
+                body = self._body_of(text)
             if body is None:
                 raise RefusedForGood(DeliveryCode.UNRENDERABLE, carrier_text="there is no text")
             own = b"To: %b\r\n%bMessage-ID: <%d.%d%b" % (

@@ -5,7 +5,7 @@ Must not know sequence numbers, connections or what becomes of a message.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, Literal, NamedTuple
 
 from campana.channels.contract import Composer, Parcel
@@ -22,8 +22,11 @@ from campana.channels.sms.bodies import (
     pack_tail,
 )
 from campana.channels.sms.settings import SmsRouteSettings
+from campana.domain.campaign import SMS_TEXT_MAX
 from campana.domain.message import Content
 from campana.domain.outcome import DeliveryCode
+from campana.domain.text.characters import is_blank
+from campana.domain.text.merge import Template, Unmergeable, parse_template
 from campana.domain.text.segments import Segmentation, plan_segments
 
 DATA_CODING_UCS2: Final = 8
@@ -114,6 +117,19 @@ def _pack_destination(destination: str, override: Override) -> bytes:
         raise RefusedForGood(DeliveryCode.SMS_INVALID_DESTINATION, None, f"The number: {error}.") from error
 
 
+def _merged(template: Template | None, fields: Mapping[str, str], text: str | None) -> str | None:
+    """The text with its fields; as it is where it has none."""
+    if template is None:
+        return text
+    try:
+        merged = template.merge(fields, SMS_TEXT_MAX)
+    except Unmergeable as error:
+        raise RefusedForGood(DeliveryCode.UNRENDERABLE, None, str(error)) from None
+    if is_blank(merged):
+        raise RefusedForGood(DeliveryCode.UNRENDERABLE, None, "There is no text.")
+    return merged
+
+
 class Composers:
     """Makes the composers of one route. Long texts of the route count their references through `references`."""
 
@@ -126,8 +142,18 @@ class Composers:
         """Prepare a campaign's text. Raises RefusedForGood where its from-number or text cannot be sent."""
         source = self._source(content.source)
         common = self._mould(source, content.text) if content.text else None
+        template = parse_template(content.text)
 
-        def compose(delivery_id: int, attempt: int, destination: str, text: str | None) -> Parcel:
+        def compose(
+            delivery_id: int,
+            attempt: int,
+            destination: str,
+            text: str | None,
+            fields: Mapping[str, str] | None = None,
+            /,
+        ) -> Parcel:
+            if fields is not None:
+                text = _merged(parse_template(text) if text else template, fields, text)
             mould = self._mould(source, text) if text else common
             if mould is None:
                 raise RefusedForGood(DeliveryCode.UNRENDERABLE, None, "There is no text.")

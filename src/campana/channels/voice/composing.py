@@ -5,6 +5,7 @@ Must not know speech, nor how a call is placed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from campana.channels.contract import Composer, Parcel
@@ -12,8 +13,10 @@ from campana.channels.errors import RefusedForGood
 from campana.channels.voice.numbers import dialled
 from campana.channels.voice.settings import VoiceRouteSettings
 from campana.domain.call import KEYS, CallPlan
+from campana.domain.campaign import VOICE_TEXT_MAX
 from campana.domain.message import Content
 from campana.domain.outcome import DeliveryCode
+from campana.domain.text.merge import Template, Unmergeable, parse_template
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +33,18 @@ def announcement_composer(content: Content, settings: VoiceRouteSettings) -> Com
     """Prepare a campaign's calls. Raises RefusedForGood(UNRENDERABLE) where nobody could be called by its plan."""
     plan = _checked(content.call)
     common = Announcement(content.text, content.source, plan)
+    template = parse_template(content.text)
 
-    def compose(delivery_id: int, attempt: int, destination: str, text: str | None) -> Parcel:
+    def compose(
+        delivery_id: int,
+        attempt: int,
+        destination: str,
+        text: str | None,
+        fields: Mapping[str, str] | None = None,
+        /,
+    ) -> Parcel:
+        if fields is not None and (own := parse_template(text) if text else template) is not None:
+            text = _merged(own, fields)
         announcement = replace(common, text=text) if text else common
         if not announcement.text.strip():
             raise _unrenderable("There is no text.")
@@ -42,6 +55,16 @@ def announcement_composer(content: Content, settings: VoiceRouteSettings) -> Com
         return Parcel(delivery_id, attempt, destination, announcement)
 
     return compose
+
+
+def _merged(template: Template, fields: Mapping[str, str]) -> str:
+    try:
+        merged = template.merge(fields, VOICE_TEXT_MAX)
+    except Unmergeable as error:
+        raise _unrenderable(str(error)) from None
+    if not merged.strip():
+        raise _unrenderable("There is no text.")
+    return merged
 
 
 def _checked(plan: CallPlan | None) -> CallPlan:

@@ -14,6 +14,7 @@ import asyncpg
 from campana.domain.delivery import Medium, Status
 from campana.domain.message import Content
 from campana.domain.outcome import DeliveryCode
+from campana.domain.person import Person, person_of
 from campana.domain.retry import Fate, Tried, decide
 from campana.storage.campaign_rows import CampaignReader
 from campana.storage.contents import content_of
@@ -40,7 +41,7 @@ from campana.storage.postgres.spans import Pair, Span
 from campana.storage.queries import river as queries
 from campana.storage.river import ClaimedDelivery, ClaimQuery, Cut, Judged, Lane, Lease, Moved, Rules, Step, Waiting
 from campana.storage.store import CampaignRow
-from campana.storage.tables import chunks, delivery_id, lanes
+from campana.storage.tables import chunks, contact_id, delivery_id, lanes, number_of
 
 SWEPT_AT_ONCE = 50
 """Lapsed leases that are ended in one transaction."""
@@ -52,6 +53,7 @@ _LAPSED = queries.lapsed.with_for_update(of=chunks, skip_locked=True)
 _DELETED_LANE = queries.deleted_lane.with_for_update(of=lanes, skip_locked=True)
 
 # Dialect twins.
+_PERSONS = "SELECT id, name, reference, fields FROM contacts WHERE id = ANY($1::bigint[])"
 _HEARTBEAT = """
 WITH ours AS (
   SELECT id FROM chunks JOIN unnest($2::bigint[], $3::integer[]) AS j(id, epoch) USING (id, epoch)
@@ -150,6 +152,12 @@ class PostgresRiver:
             lambda connection: fetch_row(connection, queries.content, campaign=campaign, revision=revision)
         )
         return content_of(row[0], medium, str(row[1])) if row else None
+
+    async def persons(self, campaign: int, deliveries: Sequence[int]) -> dict[int, Person | None]:
+        """Who the contacts of deliveries are, by delivery."""
+        ids = {contact_id(campaign, number_of(delivery)): delivery for delivery in deliveries}
+        rows = await self._database.read(lambda connection: connection.fetch(_PERSONS, list(ids)))
+        return {ids[row[0]]: person_of(*row[1:]) for row in rows}
 
     async def oldest_due(self, now: int) -> dict[Medium, int]:
         """For each medium the moment since which its oldest claimable chunk waits."""

@@ -16,6 +16,7 @@ import msgspec
 from campana.domain.delivery import Medium, Status
 from campana.domain.message import Content
 from campana.domain.outcome import DeliveryCode
+from campana.domain.person import Person, person_of
 from campana.domain.retry import Fate, Tried, decide
 from campana.storage.campaign_rows import CampaignReader
 from campana.storage.compiled import run
@@ -40,7 +41,7 @@ from campana.storage.sqlite.campaigns import find_number
 from campana.storage.sqlite.database import Database
 from campana.storage.sqlite.happenings import happen
 from campana.storage.sqlite.recording import pack, record
-from campana.storage.tables import NEVER, delivery_id, number_of
+from campana.storage.tables import NEVER, contact_id, delivery_id, number_of
 
 SWEPT_AT_ONCE = 50
 """Lapsed leases that are ended in one transaction."""
@@ -71,6 +72,9 @@ DELETE FROM due WHERE campaign = :campaign AND medium = :medium
 _NEXT = "SELECT id, status FROM deliveries WHERE id > :after AND id <= :upto ORDER BY id LIMIT :most"
 _TAKE_FRESH = f"""
 SELECT count(*), min(id), max(id) FROM (SELECT id FROM ({_NEXT}) WHERE status = {Status.PENDING:d} LIMIT :limit)
+"""
+_PERSONS = """
+SELECT c.id, c.name, c.reference, c.fields FROM json_each(:ids) AS j CROSS JOIN contacts AS c ON c.id = j.value
 """
 _PASSED_OVER = f"SELECT count(*), max(id) FROM ({_NEXT})"
 _NEXT_CHUNK = """
@@ -276,6 +280,13 @@ class SqliteRiver:
             lambda connection: run(connection, queries.content, campaign=campaign, revision=revision).fetchone()
         )
         return content_of(row[0], medium, row[1]) if row else None
+
+    async def persons(self, campaign: int, deliveries: Sequence[int]) -> dict[int, Person | None]:
+        """Who the contacts of deliveries are, by delivery."""
+        ids = {contact_id(campaign, number_of(delivery)): delivery for delivery in deliveries}
+        where = {"ids": pack(list(ids))}
+        rows = await self._database.read(lambda connection: connection.execute(_PERSONS, where).fetchall())
+        return {ids[row[0]]: person_of(*row[1:]) for row in rows}
 
     async def oldest_due(self, now: int) -> dict[Medium, int]:
         """For each medium the moment since which its oldest claimable chunk waits."""
