@@ -41,6 +41,7 @@ async def test_a_campaign_comes_back_as_it_was_given(world: World) -> None:
         email_uncertain=UncertainPolicy.HOLD,
         voice_success=VoiceSuccess.ACKNOWLEDGED,
         acknowledge_keys="1#",
+        merges=True,
         sharing=Sharing.SOME,
         shared_with=frozenset({"paul"}),
     )
@@ -96,6 +97,7 @@ async def test_an_account_has_no_more_campaigns_than_it_may(world: World) -> Non
         ({"voice_uncertain": UncertainPolicy.HOLD}, False),
         ({"voice_success": VoiceSuccess.ANSWERED}, True),
         ({"acknowledge_keys": "1"}, True),
+        ({"merges": True}, True),
     ],
 )
 async def test_only_changed_content_makes_a_revision(world: World, change: dict[str, Any], new_revision: bool) -> None:

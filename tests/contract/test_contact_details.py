@@ -5,7 +5,8 @@ from __future__ import annotations
 from campana.domain.contact import Admitted, MediumState, ReplaceMedium
 from campana.domain.delivery import Medium, Status
 from campana.domain.person import Person
-from campana.storage.store import NewContact
+from campana.storage.store import NewContact, Unbegun
+from campana.storage.tables import delivery_id
 from tests.contract.conftest import NOW, World, guid
 
 ANN = Person("Ann Ä", "7", {"city": "Köln", "note": 'a "quoted"\nline'})
@@ -79,3 +80,32 @@ async def test_an_edit_is_shown_who_it_was_and_may_say_who_it_is(world: World) -
     await contacts.edit(campaign, guid(1), plan, NOW, Person("Bea"))
     assert (await contacts.one(campaign, guid(1))).person == Person("Bea")
     assert seen == [ANN, ANN]
+
+
+async def test_texts_find_who_the_contacts_of_deliveries_are(world: World) -> None:
+    campaign = world.campaign.number
+    for number, person in enumerate((ANN, None, Person()), 1):
+        await add(world, number, person, Admitted(Medium.EMAIL, ADDRESS, ADDRESS, None, 3))
+    ids = [delivery_id(campaign, Medium.EMAIL, number) for number in (3, 1, 2, 9)]
+    persons = await world.store.river.persons(campaign, ids)
+    assert persons == {ids[0]: Person(), ids[1]: ANN, ids[2]: None}
+
+
+async def test_who_has_not_begun_is_found_on_each_medium(world: World) -> None:
+    campaign, contacts = world.campaign.number, world.store.contacts
+
+    def sms(text: str | None = None) -> Admitted:
+        return Admitted(Medium.SMS, NUMBER, NUMBER, text, 3)
+
+    await add(world, 1, ANN, sms())
+    await world.plan()
+    assert await world.claim() is not None, "1 has begun"
+    await add(world, 2, None, sms("own"))
+    await add(world, 3, ANN, Admitted(Medium.EMAIL, ADDRESS, ADDRESS, None, 3))
+    await add(world, 4, Person(), sms())
+    await add(world, 5, ANN, Admitted(Medium.SMS, "", None, "text alone", 0))
+    await add(world, 6, ANN, sms())
+    await contacts.delete(campaign, guid(6), NOW)
+    found = [one async for page in contacts.unbegun(campaign, Medium.SMS) for one in page]
+    assert found == [Unbegun(guid(2), None, True), Unbegun(guid(4), Person(), False)]
+    assert [one.guid async for page in contacts.unbegun(campaign, Medium.EMAIL) for one in page] == [guid(3)]

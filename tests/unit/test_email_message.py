@@ -7,6 +7,7 @@ import re
 from email.header import decode_header, make_header
 from email.message import EmailMessage
 from email.policy import default
+from html import escape
 from typing import cast
 
 import pytest
@@ -355,3 +356,65 @@ def test_half_surrogates_are_refused(text: str) -> None:
 def test_without_any_text_the_plain_part_is_the_subject() -> None:
     message = parse(compose("<img src='https://example.com/x.png'>", subject="Look"))
     assert part(message, "plain") == "Look\n"
+
+
+# --- merge fields ------------------------------------------------------------------------------------------------
+
+
+def merged(html: str, fields: dict[str, str], own: str | None = None, **more: str) -> EmailMessage:
+    return parse(cast(Letter, composer(html, **more)(7, 2, "ann@example.org", own, fields).payload))
+
+
+def test_fields_are_escaped_in_html_and_not_in_the_text() -> None:
+    script = "<script>alert('x')</script> & \"more\""
+    message = merged('<p title="{{a}}">Hi {{a}}, {{b|<i>friend</i> &amp; co}}!</p>', {"a": script})
+    assert "<script" not in part(message, "html")
+    escaped = "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt; &amp; &quot;more&quot;"
+    assert part(message, "html") == f'<p title="{escaped}">Hi {escaped}, <i>friend</i> &amp; co!</p>\n'
+    assert part(message, "plain").strip() == f"Hi {script}, friend & co!"
+
+
+def test_a_subject_takes_fields_and_no_line_of_its_own() -> None:
+    message = merged(HTML, {"a": "Ann\r\nBcc: all@example.org\x00 Ä <b>"}, subject="For {{a}}")
+    assert message["Subject"] == "For Ann Bcc: all@example.org  Ä <b>"
+    assert message["Bcc"] is None
+    assert part(message, "html") == HTML + "\n"
+
+
+def test_links_take_fields() -> None:
+    message = merged('<a href="https://x.test/?q={{a}}">here</a>', {"a": "1&2"})
+    assert 'href="https://x.test/?q=1&amp;2"' in part(message, "html")
+    assert "https://x.test/?q=1&2" in part(message, "plain")
+
+
+def test_an_own_text_takes_fields() -> None:
+    message = merged(HTML, {"a": "Ann"}, own="<p>Dear {{a}}</p>")
+    assert part(message, "html") == "<p>Dear Ann</p>\n"
+    assert part(merged(HTML, {}, own="<p>{{!a}}</p>"), "plain") == "{{a}}\n"
+
+
+def test_where_the_html_shows_nothing_the_subject_is_the_text() -> None:
+    message = merged('<img src="{{a}}.png">', {"a": "x"}, subject="Hi {{a}}")
+    assert part(message, "plain").strip() in ("Hi x", "x.png")
+
+
+def test_without_fields_a_letter_is_taken_to_the_letter() -> None:
+    assert part(parse(compose("<p>{{a}}</p>")), "plain") == "{{a}}\n"
+
+
+@pytest.mark.parametrize(("html", "fields"), [("{{a}}", {}), ("{{a}}" * 600, {"a": "x" * 2_000}), ("", {"a": "x"})])
+def test_a_letter_that_cannot_be_merged_cannot_be_rendered(html: str, fields: dict[str, str]) -> None:
+    with pytest.raises(RefusedForGood) as caught:
+        composer(html)(7, 2, "ann@example.org", None, fields)
+    assert caught.value.code is DeliveryCode.UNRENDERABLE
+
+
+@settings(max_examples=60)
+@given(
+    st.text(st.sampled_from("a.\n\r =<&é\t"), max_size=200),
+    st.text(st.sampled_from("a.\n\r =<&é\t"), min_size=1, max_size=300),
+)
+def test_whatever_stands_around_and_in_a_field_comes_through(around: str, value: str) -> None:
+    around = around.replace("<", "").replace("&", "")
+    message = merged(f"<p>{around}{{{{a}}}}{around}</p>", {"a": value})
+    assert part(message, "html") == same_lines(f"<p>{around}{escape(value)}{around}</p>")

@@ -133,3 +133,33 @@ def test_a_campaign_that_cannot_be_sent_is_refused_before_any_contact(make, code
 )
 def test_a_validity_period_is_written_as_the_specification_has_it(seconds, wanted):
     assert relative_time(seconds) == wanted
+
+
+def test_fields_take_their_places_before_the_text_is_cut():
+    compose = composer("Hi {{name|you}}")
+    assert read(compose(1, 1, PHONE, None, {"name": "Ann"}))[0].octets == b"Hi Ann"
+    assert read(compose(1, 1, PHONE, None, {}))[0].octets == b"Hi you"
+    assert read(compose(1, 1, PHONE, None, {"name": "Я"}))[0].data_coding == 8
+    assert len(read(compose(1, 1, PHONE, None, {"name": "x" * 200}))) == 2
+    assert read(compose(1, 1, PHONE, "Own {{name}}", {"name": "Ann"}))[0].octets == b"Own Ann"
+    assert read(compose(1, 1, PHONE, "Own", {"name": "Ann"}))[0].octets == b"Own"
+
+
+def test_without_fields_a_text_is_taken_to_the_letter():
+    from_all = read(composer("Hi {{name|you}}")(1, 1, PHONE, None))[0]
+    assert b"name" in from_all.octets
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("Hi {{name}}", {}),
+        ("{{name|}}", {}),
+        ("{{name}}" * 30, {"name": "x" * 2_000}),
+        ("{{name}}" * 9, {"name": "я" * 2_000}),
+    ],
+)
+def test_what_cannot_be_merged_cannot_be_rendered(text, fields):
+    with pytest.raises(RefusedForGood) as caught:
+        composer(text)(1, 1, PHONE, None, fields)
+    assert caught.value.code is DeliveryCode.UNRENDERABLE

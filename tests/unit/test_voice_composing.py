@@ -78,3 +78,13 @@ def test_what_is_no_number_is_refused_before_anything_is_spoken() -> None:
 def test_the_keys_that_acknowledge_are_the_plans(success: VoiceSuccess, keys: str, expected: str) -> None:
     plan = CallPlan(dial_ms=1_000, plays=1, success=success, acknowledge_keys=keys)
     assert announcement_composer(content(plan=plan), SETTINGS)(1, 1, NUMBER, None).payload.plan.keys == expected
+
+
+def test_fields_take_their_places_in_what_is_spoken() -> None:
+    compose = announcement_composer(content("Hello {{name}}."), SETTINGS)
+    assert compose(1, 1, NUMBER, None, {"name": "Ann"}).payload.text == "Hello Ann."
+    assert compose(1, 1, NUMBER, "Own {{name|you}}", {}).payload.text == "Own you"
+    assert compose(1, 1, NUMBER, None).payload.text == "Hello {{name}}."
+    for text, fields in ((None, {}), ("{{a|}}", {}), ("{{a}}" * 11, {"a": "x" * 2_000})):
+        with pytest.raises(RefusedForGood):
+            compose(1, 1, NUMBER, text, fields)

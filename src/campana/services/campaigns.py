@@ -14,9 +14,10 @@ from campana.domain.errors import MethodCode, MethodError
 from campana.domain.ids import UUID7_RANDOM_BYTES, uuid7
 from campana.domain.schedule import ends_at, window_of
 from campana.services.access import SHARED_BY_DEFAULT, Action, demand, find_campaign, sees
+from campana.services.merging import demand_fields_of_all
 from campana.services.principal import Principal
 from campana.services.tools import Tools
-from campana.storage.store import CampaignRow, Campaigns, Conflict, Full
+from campana.storage.store import CampaignRow, Campaigns, Conflict, Contacts, Full
 
 REMEMBERED_ENDS = 10_000
 
@@ -50,8 +51,11 @@ class Ends:
 class CampaignService:
     """Campaigns of the account of whoever asks. Used from one event loop."""
 
-    def __init__(self, campaigns: Campaigns, tools: Tools, options: CampaignOptions, ends: Ends) -> None:
+    def __init__(
+        self, campaigns: Campaigns, contacts: Contacts, tools: Tools, options: CampaignOptions, ends: Ends
+    ) -> None:
         self._campaigns = campaigns
+        self._contacts = contacts
         self._clock = tools.clock
         self._bus = tools.bus
         self._options = options
@@ -77,6 +81,7 @@ class CampaignService:
             campaign,
             guid=campaign.guid or uuid7(now, secrets.token_bytes(UUID7_RANDOM_BYTES)),
             sharing=campaign.sharing if whole else SHARED_BY_DEFAULT[who.role],
+            merges=whole,
         )
         check_campaign(kept, allow_private_endpoints=self._options.allow_private_endpoints)
         most = self._options.most_per_account
@@ -102,8 +107,9 @@ class CampaignService:
         3 AccessDenied, 12 InvalidCampaign.
         """
         row = await find_campaign(self._campaigns, who, campaign.guid, Action.CHANGE_CAMPAIGN)
-        kept = campaign if whole else _with_what_soap_cannot_say(campaign, row.campaign)
+        kept = replace(campaign, merges=True) if whole else _with_what_soap_cannot_say(campaign, row.campaign)
         check_campaign(kept, allow_private_endpoints=self._options.allow_private_endpoints)
+        await demand_fields_of_all(self._contacts, row, kept)
         if await self._campaigns.replace(row.number, kept, self._clock()) is None:
             raise MethodError(MethodCode.CAMPAIGN_NOT_FOUND)
         self._bus.tell(Hint(News.CAMPAIGN, row.number))
@@ -135,4 +141,5 @@ def _with_what_soap_cannot_say(new: Campaign, old: Campaign) -> Campaign:
         email_uncertain=old.email_uncertain,
         sharing=old.sharing,
         shared_with=old.shared_with,
+        merges=old.merges,
     )

@@ -14,9 +14,11 @@ from campana.domain.contact import Contact, admit, plan_edit
 from campana.domain.delivery import Medium
 from campana.domain.errors import MethodCode, MethodError
 from campana.domain.ids import UUID7_RANDOM_BYTES, uuid7
+from campana.domain.merging import check_merge, demand_fields, reached_by
 from campana.domain.person import check_person
 from campana.services.access import Action, find_campaign
 from campana.services.campaigns import Ends
+from campana.services.merging import Texts
 from campana.services.principal import Principal
 from campana.services.tools import Tools
 from campana.storage.store import Campaigns, Conflict, ContactDetails, ContactLine, Contacts, NewContact
@@ -45,6 +47,7 @@ class ContactService:
         self._accepted = tools.metrics.contacts_accepted
         self._options = options
         self._ends = ends
+        self._texts = Texts()
 
     async def guids(self, who: Principal, campaign_guid: str) -> AsyncIterator[list[str]]:
         """The ids of a campaign's contacts in the order of adding, page by page.
@@ -82,8 +85,8 @@ class ContactService:
         """Add a contact and return its id: the one given, or a new UUIDv7 where `guid` is empty.
 
         Raises, in this order, 10 CampaignNotFound, 3 AccessDenied, 13 CampaignEnded, then what `admit` refuses
-        (24 AddingContactsNotAllowed, 22 InvalidContact, 25 RequiredMediumMissing), 30 LimitExceeded,
-        21 ContactAlreadyExists. The limit may be passed by those that are added at the same moment.
+        (24 AddingContactsNotAllowed, 22 InvalidContact, 25 RequiredMediumMissing), 22 where a text takes what it lacks,
+        30 LimitExceeded, 21 ContactAlreadyExists. The limit may be passed by those that are added at the same moment.
         """
         row = await find_campaign(self._campaigns, who, contact.campaign, Action.ADD_CONTACT)
         now = self._clock()
@@ -93,9 +96,10 @@ class ContactService:
         media = admit(
             contact, row.campaign, who.account.region, default_attempts=options.default_attempts, agent=who.agent
         )
+        person = None if contact.person is None else check_person(contact.person)
+        check_merge(reached_by(media), self._texts.of(row), person)
         if options.most_per_campaign and row.contacts >= options.most_per_campaign:
             raise MethodError(MethodCode.LIMIT_EXCEEDED, "The campaign has as many contacts as it may have.")
-        person = None if contact.person is None else check_person(contact.person)
         guid = contact.guid or uuid7(now, secrets.token_bytes(UUID7_RANDOM_BYTES))
         try:
             await self._contacts.add(NewContact(row.number, guid, media, person), now)
@@ -113,8 +117,8 @@ class ContactService:
         """Replace a contact.
 
         Raises, in this order, 10 CampaignNotFound, 3 AccessDenied, then what `plan_edit` refuses (22 InvalidContact,
-        25 RequiredMediumMissing), 20 ContactNotFound, 23 ContactInProgress. An ended campaign's contacts may be
-        replaced.
+        25 RequiredMediumMissing), 20 ContactNotFound, 23 ContactInProgress, 22 where a text takes what it lacks. An
+        ended campaign's contacts may be replaced.
         """
         row = await find_campaign(self._campaigns, who, contact.campaign, Action.CHANGE_CONTACT)
         plan = plan_edit(
@@ -125,6 +129,7 @@ class ContactService:
             agent=who.agent,
         )
         person = None if contact.person is None else check_person(contact.person)
+        plan = demand_fields(plan, contact, self._texts.of(row))
         if not await self._contacts.edit(row.number, contact.guid, plan, self._clock(), person):
             raise MethodError(MethodCode.CONTACT_NOT_FOUND)
         self._bus.tell(Hint(News.CONTACTS, row.number))

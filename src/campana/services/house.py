@@ -85,7 +85,7 @@ def build_services(
     return Services(
         accounts=AccountService(store.accounts, tools),
         sessions=SessionService(store.accounts, store.sessions, tools, options.sessions),
-        campaigns=CampaignService(store.campaigns, tools, options.campaigns, ends),
+        campaigns=CampaignService(store.campaigns, store.contacts, tools, options.campaigns, ends),
         contacts=ContactService(store.campaigns, store.contacts, tools, options.contacts, ends),
         attempts=AttemptService(store.campaigns, store.attempts),
         routes=RouteService(routes),

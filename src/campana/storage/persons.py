@@ -5,13 +5,13 @@ Must not know which database it is, nor hold statements.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from campana.domain.contact import MediumState
 from campana.domain.delivery import Medium
 from campana.domain.person import Person, packed_fields, person_of
-from campana.storage.store import ContactDetails
+from campana.storage.store import ContactDetails, Unbegun
 from campana.storage.tables import CONTACT_BITS, contact_id, delivery_id, number_of
 
 _OF_CONTACT = 6
@@ -48,3 +48,19 @@ def details_range(campaign: int, after: int, limit: int) -> dict[str, int]:
     """What the statement on details is asked for contacts with numbers above `after`."""
     upto = contact_id(campaign, (1 << CONTACT_BITS) - 1)
     return {"after": contact_id(campaign, after), "upto": upto, "most": limit, **media_distances(campaign)}
+
+
+def unbegun_range(campaign: int, medium: Medium, after: int, limit: int) -> dict[str, int]:
+    """What the statement on contacts that have not begun is asked for those after a contact's id."""
+    upto = contact_id(campaign, (1 << CONTACT_BITS) - 1)
+    to_medium = delivery_id(campaign, medium, 0) - contact_id(campaign, 0)
+    return {"after": after, "upto": upto, "most": limit, "to_medium": to_medium}
+
+
+def unbegun_of(rows: Iterable[Sequence[Any]]) -> list[Unbegun]:
+    """Those of a page of contacts that have not begun."""
+    return [
+        Unbegun(str(guid), person_of(name, reference, fields), bool(has_own_text))
+        for _, guid, name, reference, fields, has_own_text, has_yet_to in rows
+        if has_yet_to
+    ]

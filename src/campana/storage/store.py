@@ -236,6 +236,14 @@ class ContactDetails(msgspec.Struct, frozen=True):
     """In the order of Medium; one that the contact has no delivery on is left out."""
 
 
+class Unbegun(msgspec.Struct, frozen=True, gc=False):
+    """A contact that is still to be reached on a medium for the first time."""
+
+    guid: str
+    person: Person | None
+    has_own_text: bool
+
+
 class Contacts(Protocol):
     """Contacts of a campaign."""
 
@@ -268,6 +276,10 @@ class Contacts(Protocol):
     async def count_waiting(self, campaign: int, medium: Medium) -> int:
         """How many deliveries of a campaign wait for an attempt on a medium, or were claimed for one. It looks at each
         delivery: for a person who waits, not for every request."""
+
+    def unbegun(self, campaign: int, medium: Medium) -> AsyncIterator[list[Unbegun]]:
+        """All contacts that have a destination on a medium and have not begun there, page by page. It looks at each
+        contact."""
 
     def guids(self, campaign: int) -> AsyncIterator[list[str]]:
         """All contacts' guids in the order of adding, page by page."""

@@ -55,8 +55,8 @@ class HtmlMould:
         found = re.split(f"x{token}([0-9]+)x", plain_text(whole))
         self._fillings = [_filling(slot.key, slot.default) for slot in template.slots]
         self._characters = len(whole) - sum(map(len, marks))
-        self._html = [_quoted(piece) for piece in pieces]
-        self._text = [_quoted(piece) for piece in found[::2]]
+        self._html = _encoded(pieces)
+        self._text = _encoded(found[::2])
         self._text_order = [int(number) for number in found[1::2]]
         self._has_text = any(piece.strip() for piece in found[::2]) or bool(self._text_order)
         # It cannot stand in a body: what follows = there is a line's end or hexadecimal.
@@ -73,7 +73,7 @@ class HtmlMould:
         in_html, in_text = self._fill(fields)
         text = _joined(self._text, [in_text[number] for number in self._text_order])
         if not self._has_text:
-            text = _quoted(subject)
+            text = _quoted(f"{subject}\n")
         return b"".join((self._first, text, self._second, _joined(self._html, in_html), self._end))
 
     def _fill(self, fields: Mapping[str, str]) -> tuple[list[bytes], list[bytes]]:
@@ -106,6 +106,12 @@ def _filling(key: str, default: str | None) -> _Filling:
     if default is None:
         return _Filling(key, None, b"", 0)
     return _Filling(key, _quoted(default), _quoted(plain_text(default) if default.strip() else default), len(default))
+
+
+def _encoded(pieces: Sequence[str]) -> list[bytes]:
+    """The pieces of a text, which ends with a line's end."""
+    *most, last = pieces
+    return [_quoted(piece) for piece in (*most, last if last.endswith(("\n", "\r")) else f"{last}\n")]
 
 
 def _joined(pieces: Sequence[bytes], filled: Sequence[bytes]) -> bytes:

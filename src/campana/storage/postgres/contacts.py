@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -17,14 +18,21 @@ from campana.domain.contact import EditPlanner, MediumState, ReplaceMedium
 from campana.domain.delivery import Medium, Status
 from campana.domain.person import Person, person_of
 from campana.storage.happenings import How, moved_alike, went
-from campana.storage.persons import details_of, details_range, media_distances, person_columns
+from campana.storage.persons import (
+    details_of,
+    details_range,
+    media_distances,
+    person_columns,
+    unbegun_of,
+    unbegun_range,
+)
 from campana.storage.postgres.adding import Addition, add_all
 from campana.storage.postgres.database import Collision, Connection, Database, fetch, fetch_row, run
 from campana.storage.postgres.gathering import Gathering
 from campana.storage.postgres.happenings import happen
 from campana.storage.postgres.recording import list_due
 from campana.storage.queries import contacts as queries
-from campana.storage.store import ContactDetails, ContactLine, NewContact, StoreUnavailable
+from campana.storage.store import ContactDetails, ContactLine, NewContact, StoreUnavailable, Unbegun
 from campana.storage.tables import CONTACT_BITS, contact_id, contacts, deliveries, delivery_id, lanes, number_of
 
 FIRST_PAGE = 20
@@ -158,6 +166,13 @@ class PostgresContacts:
         found: int = row[0]
         return found
 
+    async def unbegun(self, campaign: int, medium: Medium) -> AsyncIterator[list[Unbegun]]:
+        """All contacts that have not begun on a medium, page by page."""
+        where = unbegun_range(campaign, medium, contact_id(campaign, 0), PAGE)
+        while rows := await self._database.read(partial(_unbegun, where)):
+            where["after"] = rows[-1][0]
+            yield unbegun_of([tuple(row) for row in rows])
+
     async def guids(self, campaign: int) -> AsyncIterator[list[str]]:
         """All contacts' guids in the order of adding, page by page."""
         after, last, limit = contact_id(campaign, 0), _last(campaign), FIRST_PAGE
@@ -209,6 +224,10 @@ class PostgresContacts:
         at = max(item.at for item in items)
         new = [item.contact for item in items]
         return await self._database.write(lambda connection: add_all(connection, new, at))
+
+
+async def _unbegun(where: dict[str, int], connection: Connection) -> list[asyncpg.Record]:
+    return await fetch(connection, queries.unbegun, **where)
 
 
 def _next_limit(limit: int, lines: Sequence[ContactLine]) -> int:

@@ -73,19 +73,37 @@ def _with_media(page: Subquery) -> Select[Any]:
 
 
 details_of_one = _with_media(_alive_of.where(contacts.c.guid == bindparam("guid")).subquery("c"))
-details = _with_media(
-    select(*_told)
-    .where(contacts.c.id > bindparam("after"), contacts.c.id <= bindparam("upto"), _alive)
-    .order_by(contacts.c.id)
-    .limit(bindparam("most"))
-    .subquery("c")
-)
 details_by_reference = _with_media(
     _alive_of.where(contacts.c.reference == bindparam("reference"), contacts.c.id > bindparam("after"))
     .order_by(contacts.c.id)
     .limit(bindparam("most"))
     .subquery("c")
 )
+_page = (
+    select(*_told)
+    .where(contacts.c.id > bindparam("after"), contacts.c.id <= bindparam("upto"), _alive)
+    .order_by(contacts.c.id)
+    .limit(bindparam("most"))
+    .subquery("c")
+)
+details = _with_media(_page)
+unbegun = (
+    select(
+        _page.c.id,
+        _page.c.guid,
+        _page.c.name,
+        _page.c.reference,
+        _page.c.fields,
+        deliveries.c.text.is_not(None),
+        and_(
+            deliveries.c.status == Status.PENDING, deliveries.c.revision.is_(None), deliveries.c.dial.is_not(None)
+        ).is_(True),
+    )
+    .select_from(_page)
+    .outerjoin(deliveries, deliveries.c.id == _page.c.id + bindparam("to_medium", type_=BigInteger))
+    .order_by(_page.c.id)
+)
+"""All contacts of a page, the last column telling whether one has yet to begin on a medium."""
 edit = (
     update(deliveries)
     .where(deliveries.c.id == bindparam("delivery"))

@@ -19,12 +19,19 @@ from campana.domain.delivery import Medium, Status
 from campana.domain.person import Person, person_of
 from campana.storage.compiled import run
 from campana.storage.happenings import How, came, first_status, moved_alike, new_shape, went
-from campana.storage.persons import details_of, details_range, media_distances, person_columns
+from campana.storage.persons import (
+    details_of,
+    details_range,
+    media_distances,
+    person_columns,
+    unbegun_of,
+    unbegun_range,
+)
 from campana.storage.queries import contacts as queries
 from campana.storage.sqlite.database import Database
 from campana.storage.sqlite.happenings import happen
 from campana.storage.sqlite.recording import list_due
-from campana.storage.store import Conflict, ContactDetails, ContactLine, NewContact
+from campana.storage.store import Conflict, ContactDetails, ContactLine, NewContact, Unbegun
 from campana.storage.tables import (
     CONTACT_BITS,
     contact_id,
@@ -175,6 +182,17 @@ class SqliteContacts:
         )
         return found
 
+    async def unbegun(self, campaign: int, medium: Medium) -> AsyncIterator[list[Unbegun]]:
+        """All contacts that have not begun on a medium, page by page."""
+        after = contact_id(campaign, 0)
+        while True:
+            read = partial(_rows, queries.unbegun, unbegun_range(campaign, medium, after, PAGE))
+            rows = await self._database.read(read)
+            if not rows:
+                return
+            after = rows[-1][0]
+            yield unbegun_of(rows)
+
     async def guids(self, campaign: int) -> AsyncIterator[list[str]]:
         """All contacts' guids in the order of adding, page by page."""
         async for page in self._walk(campaign, _PAGE_OF_GUIDS, {}):
@@ -201,8 +219,12 @@ class SqliteContacts:
             yield page
 
 
+def _rows(statement: ClauseElement, where: dict[str, Any], connection: sqlite3.Connection) -> list[Any]:
+    return run(connection, statement, **where).fetchall()
+
+
 def _details(statement: ClauseElement, where: dict[str, Any], connection: sqlite3.Connection) -> list[ContactDetails]:
-    return [details_of(row) for row in run(connection, statement, **where)]
+    return [details_of(row) for row in _rows(statement, where, connection)]
 
 
 def _page_reader(statement: str, parameters: dict[str, int]) -> Callable[[sqlite3.Connection], tuple[int | None, str]]:
