@@ -83,3 +83,15 @@ async def rest_house(
             await client.aclose()
         await services.close()
         await store.close()
+
+
+def problem(answer: httpx.Response, status: int, code: int, field: str | None = None) -> dict[str, object]:
+    """The problem that was answered, which is well-formed and this one."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    told: dict[str, object] = answer.json()
+    assert told["status"] == status
+    assert told["code"] == code
+    assert str(told["type"]).startswith("urn:campana:problem:")
+    assert told.get("field") == field
+    return told

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from rest_kit import PASSWORD, RestHouse, rest_house
+from rest_kit import PASSWORD, RestHouse, problem, rest_house
 
 LOG_IN = {"account": "acme", "user": "admin", "password": PASSWORD}
 
@@ -16,18 +16,6 @@ LOG_IN = {"account": "acme", "user": "admin", "password": PASSWORD}
 async def house(tmp_path: Path) -> AsyncIterator[RestHouse]:
     async with rest_house(tmp_path) as opened:
         yield opened
-
-
-def problem(answer: httpx.Response, status: int, code: int, field: str | None = None) -> dict[str, object]:
-    """The problem that was answered, which is well-formed and this one."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    told: dict[str, object] = answer.json()
-    assert told["status"] == status
-    assert told["code"] == code
-    assert str(told["type"]).startswith("urn:campana:problem:")
-    assert told.get("field") == field
-    return told
 
 
 async def test_a_session_is_opened_used_and_closed(house: RestHouse) -> None:

@@ -43,7 +43,7 @@ class AccountService:
 
         Raises AccountError where a value breaks a rule or the id is in use (compared without case).
         """
-        _check_name("account id", id)
+        check_name("account id", id)
         if not is_known_zone(time_zone):
             raise AccountError(f'The time zone "{time_zone}" is not in the IANA database (an example: Europe/Rome).')
         region = region.upper()
@@ -60,10 +60,10 @@ class AccountService:
 
     async def add_user(self, account_id: str, name: str, role: str, password: str) -> UserRow:
         """Add a user to an account. Raises AccountError where a value breaks a rule or the name is in use."""
-        _check_name("user name", name)
+        check_name("user name", name)
         if role not in set(Role):
             raise AccountError(f'The role "{role}" is not one of {", ".join(Role)}.')
-        _check_password(password)
+        check_password(password)
         account = await self._find(account_id)
         hashed = await self._passwords.hash(password)
         try:
@@ -77,7 +77,7 @@ class AccountService:
 
     async def set_password(self, account_id: str, name: str, password: str) -> None:
         """Set a user's password and end all of the user's sessions. Raises AccountError."""
-        _check_password(password)
+        check_password(password)
         account = await self._find(account_id)
         user = await self._accounts.find_user(account_id, name)
         if user is None:
@@ -98,11 +98,13 @@ class AccountService:
         return account
 
 
-def _check_name(what: str, name: str) -> None:
+def check_name(what: str, name: str) -> None:
+    """Raises AccountError where a name cannot be that of an account or user; `what` says which."""
     if not name or len(name) > LONGEST_NAME or not name.isprintable() or name != name.strip():
         raise AccountError(f"The {what} should be 1 to {LONGEST_NAME} printable characters without blanks at its ends.")
 
 
-def _check_password(password: str) -> None:
+def check_password(password: str) -> None:
+    """Raises AccountError where a password has too many characters, or none."""
     if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
         raise AccountError(f"The password should have {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters.")

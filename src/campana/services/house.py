@@ -11,13 +11,18 @@ from typing import Protocol
 from campana.bus.contract import Bus
 from campana.domain.moment import Clock
 from campana.services.accounts import AccountService
+from campana.services.answers import AnswerService
 from campana.services.attempts import AttemptService
 from campana.services.campaigns import CampaignOptions, CampaignService, Ends
 from campana.services.contacts import ContactOptions, ContactService
+from campana.services.keys import KeyService
 from campana.services.passwords import STANDARD, Cost, Passwords
 from campana.services.routes import RouteService, RouteView, no_routes
 from campana.services.sessions import SessionOptions, SessionService
+from campana.services.settings import SettingService
 from campana.services.tools import Tools
+from campana.services.users import UserService
+from campana.storage.doors import Answers, Keys
 from campana.storage.store import Accounts, Attempts, Campaigns, Contacts, Sessions
 from campana.telemetry import Metrics
 
@@ -39,6 +44,12 @@ class ServicesStore(Protocol):
 
     @property
     def attempts(self) -> Attempts: ...
+
+    @property
+    def keys(self) -> Keys: ...
+
+    @property
+    def answers(self) -> Answers: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +73,10 @@ class Services:
     contacts: ContactService
     attempts: AttemptService
     routes: RouteService
+    users: UserService
+    settings: SettingService
+    keys: KeyService
+    answers: AnswerService
     tools: Tools
 
     async def close(self) -> None:
@@ -89,5 +104,9 @@ def build_services(
         contacts=ContactService(store.campaigns, store.contacts, tools, options.contacts, ends),
         attempts=AttemptService(store.campaigns, store.attempts),
         routes=RouteService(routes),
+        users=UserService(store.accounts, tools),
+        settings=SettingService(store.accounts),
+        keys=KeyService(store.keys, store.sessions, tools, options.sessions),
+        answers=AnswerService(store.answers, tools),
         tools=tools,
     )

@@ -104,7 +104,7 @@ class SessionService:
         """
         digest = _digest(token)
         row = await self._sessions.find(digest)
-        if row is None or self._has_expired(digest, row):
+        if row is None or row.user.disabled_at is not None or self._has_expired(digest, row):
             self._uses.forget(digest)
             raise MethodError(MethodCode.INVALID_SESSION)
         await self._uses.note(digest, row.last_used_at)
@@ -139,13 +139,14 @@ class SessionService:
         return await self._sessions.purge(idle_since - WRITE_EVERY, now - 2 * self._options.lock)
 
     async def _log_in(self, account_id: str, username: str, password: str, source: str) -> UserRow:
-        origin = _key("source", _network(source))
+        origin = source_key("source", source)
         name = _key("user", account_id.casefold(), username.casefold())
         await self._sources.check(origin)
         async with self._turns.take(name):
             await self._users.check(name)
             user = await self._accounts.find_user(account_id, username)
-            if not await self._passwords.verify(user.password_hash if user else None, password) or user is None:
+            is_right = await self._passwords.verify(user.password_hash if user else None, password)
+            if user is None or not is_right or user.disabled_at is not None:
                 await self._users.fail(name)
                 await self._sources.fail(origin)
                 self._metrics.login_failures.add()
@@ -164,6 +165,11 @@ class SessionService:
 
 def _digest(token: str) -> bytes:
     return sha256(token.encode("utf-8", "replace")).digest()
+
+
+def source_key(what: str, source: str) -> bytes:
+    """What failures from an address are counted under; `what` tells kinds of failures apart."""
+    return _key(what, _network(source))
 
 
 def _key(*parts: str) -> bytes:

@@ -24,8 +24,8 @@ _moments = msgspec.json.Decoder(_Moments).decode
 
 def user_row(columns: Iterable[Any]) -> UserRow:
     """Make a UserRow of USER_COLUMNS."""
-    number, name, role, password_hash, created_at, *account = columns
-    return UserRow(number, AccountRow(*account), name, role, password_hash, created_at)
+    number, name, role, password_hash, created_at, disabled_at, *account = columns
+    return UserRow(number, AccountRow(*account), name, role, password_hash, created_at, disabled_at)
 
 
 def failures_row(columns: Iterable[Any]) -> Failures:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 import msgspec
@@ -49,6 +50,10 @@ class Full(Exception):
     """There are as many as there may be."""
 
 
+class Stale(Exception):
+    """What was to be changed is not any more what it was when it was read."""
+
+
 # --- accounts, users, sessions ---------------------------------------------------------------------------------
 
 
@@ -74,6 +79,8 @@ class UserRow:
     role: str
     password_hash: str
     created_at: int
+    disabled_at: int | None = None
+    """Since when the user may not come in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +111,20 @@ class Failures:
         return self.moments[0][0]
 
 
+ADMIN = "admin"
+"""The role without which nobody of an account could change its users."""
+
+
+class Change(Enum):
+    """What became of a change of a user."""
+
+    DONE = "done"
+    GONE = "gone"
+    """There is no such user."""
+    LAST_ADMIN = "last admin"
+    """Refused: nobody else of the account is an admin who may come in."""
+
+
 FailureJudge = Callable[[Failures | None], Failures | None]
 """Says what is kept under a key from now on, of what was. None is nothing."""
 
@@ -128,6 +149,17 @@ class Accounts(Protocol):
 
     async def set_password(self, user: int, password_hash: str) -> None:
         """Also ends every session of the user."""
+
+    async def set_account(self, account: int, time_zone: str, region: str) -> AccountRow | None:
+        """Change what holds for all of an account; campaigns and contacts that are there follow a new zone, and keep
+        their numbers as they were dialled. None where there is no such account."""
+
+    async def change_user(self, user: int, role: str, disabled_at: int | None) -> Change:
+        """Give a user a role, and disable or enable it. Whoever is disabled loses every session. LAST_ADMIN where
+        the account would be without an admin that may come in."""
+
+    async def delete_user(self, user: int, heir: int) -> Change:
+        """Remove a user with its sessions and keys; its campaigns become the heir's. LAST_ADMIN as above."""
 
     async def rehash(self, user: int, old_hash: str, new_hash: str) -> None:
         """Keep the same password under a newer hash; sessions go on. Does nothing where `old_hash` is not current."""
@@ -207,8 +239,13 @@ class Campaigns(Protocol):
     async def list(self, account: int) -> list[CampaignRow]:
         """All that are not deleted, oldest first."""
 
-    async def replace(self, number: int, campaign: Campaign, at: int) -> CampaignRow | None:
-        """Replace all the client's fields (guid and created_at stay). None where it is gone."""
+    async def page(self, account: int, after: int, limit: int, *, newest_first: bool = False) -> Sequence[CampaignRow]:
+        """Campaigns that are not deleted, from the one after number `after` on (0: from the first), at most `limit`, in
+        the order in which they were added or the other way round. By index: a short page is the last one."""
+
+    async def replace(self, number: int, campaign: Campaign, at: int, version: int | None = None) -> CampaignRow | None:
+        """Replace all the client's fields (guid and created_at stay). None where it is gone; raises Stale where a
+        `version` is given that is not the campaign's any more."""
 
     async def delete(self, number: int, at: int) -> bool:
         """Gone from every answer at once; what waits is cancelled by the engine's sweep. False where it is gone."""

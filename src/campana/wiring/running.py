@@ -196,6 +196,7 @@ async def _keep_house(services: Services) -> None:
         await asyncio.sleep(HOUSEKEEPING_SECONDS)
         try:
             await services.sessions.purge()
+            await services.answers.purge()
         except StoreUnavailable as error:
             log.warning("housekeeping.store_unavailable", reason=str(error))
         except Exception:

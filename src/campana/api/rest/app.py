@@ -23,9 +23,10 @@ from campana.api import addresses
 from campana.api.addresses import AbsurdAddress, Networks
 from campana.api.exchange import BrokenOff, ClientGone, Exchange, Header, Receive, Scope, Send
 from campana.api.rest.authentication import authenticate, demand_scope
+from campana.api.rest.idempotency import carried_out_once
 from campana.api.rest.limiting import Limited, Limiter
 from campana.api.rest.nouns import OPERATIONS
-from campana.api.rest.operation import Answer, Call, Caller, Operation, Stream
+from campana.api.rest.operation import Answer, Call, Caller, Operation, Raw, Stream
 from campana.api.rest.problems import PROBLEM, Refusal, judged
 from campana.api.rest.reading import check_accept, check_content, read_body, read_query
 from campana.services.house import Services
@@ -162,12 +163,12 @@ class Desk:
             caller=caller,
             request=request,
             path=request.path_params,
-            body=body,
+            body=body.value,
             query=None if operation.query is None else query,
             base=base,
             source=source,
         )
-        return await operation.work(call)
+        return await carried_out_once(operation, call, body.content)
 
     async def _admit(
         self, operation: Operation, request: Request[Any, Any, Any], source: str, headers: dict[str, str]
@@ -183,22 +184,27 @@ class Desk:
         demand_scope(caller, operation.scope)
         return caller
 
-    async def _body(self, operation: Operation, request: Request[Any, Any, Any]) -> Any:
+    async def _body(self, operation: Operation, request: Request[Any, Any, Any]) -> _Body:
+        media = request.headers.get("content-type", ""), request.headers.get("content-encoding", "")
         if operation.streams_body:
-            check_content(
-                request.headers.get("content-type", ""), request.headers.get("content-encoding", ""), operation.takes
-            )
-            return None
+            check_content(*media, operation.takes)
+            return _Body()
         exchange = Exchange(request.scope, request.receive, _unused)  # type: ignore[arg-type]  # the same
         content = await exchange.body(self._options.max_body)
         if operation.body is None:
             if content:
                 raise Refusal(415, "This operation takes no body.")
-            return None
-        check_content(
-            request.headers.get("content-type", ""), request.headers.get("content-encoding", ""), operation.takes
-        )
-        return read_body(content, operation.body)
+            return _Body()
+        check_content(*media, operation.takes)
+        return _Body(content, read_body(content, operation.body))
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """A request's body, as it came and as it was read."""
+
+    content: bytes = b""
+    value: Any = None
 
 
 async def _unused(message: Any) -> None:
@@ -208,6 +214,8 @@ async def _unused(message: Any) -> None:
 def _response(answer: Answer[Any], status: int, headers: dict[str, str]) -> Response[Any] | ASGIResponse:
     if isinstance(answer.body, Stream):
         return Streamed(answer.body, headers)
+    if isinstance(answer.body, Raw):
+        return Response(answer.body.content, status_code=status, media_type=answer.body.media_type, headers=headers)
     if answer.body is None:
         return Response(None, status_code=status, headers=headers)
     return Response(_encode(answer.body), status_code=status, media_type="application/json", headers=headers)

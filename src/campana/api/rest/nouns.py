@@ -5,10 +5,16 @@ Must not know what any of them does.
 
 from __future__ import annotations
 
-from campana.api.rest import sessions
+from campana.api.rest import account, api_keys, routes, sessions, users
 from campana.api.rest.operation import Operation, Operations
 
-NOUNS: tuple[Operations, ...] = (sessions.operation,)
+NOUNS: tuple[Operations, ...] = (
+    sessions.operation,
+    account.operation,
+    users.operation,
+    api_keys.operation,
+    routes.operation,
+)
 """A new file of operations is added here."""
 
 OPERATIONS: tuple[Operation, ...] = tuple(operation for noun in NOUNS for operation in noun.all)

@@ -36,7 +36,7 @@ class Caller:
     per_minute: int | None = None
     """Requests a minute that the key itself allows; None is what the configuration says."""
     token: str = ""
-    """What was shown. It never leaves the door but to end its own session."""
+    """A session's token: it never leaves the door but to end its own session. Blank: an API key was shown."""
 
 
 @dataclass(slots=True)
@@ -93,6 +93,14 @@ class Stream:
 
     media_type: str
     parts: AsyncIterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A body that is written already."""
+
+    media_type: str
+    content: bytes
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from msgspec import Meta
 from campana.api.exchange import BodyTooLarge
 from campana.api.rest.fields import in_rest_words, rest_name
 from campana.domain.errors import METHOD_CODE_MEANING, MethodCode, MethodError
+from campana.services.answers import StillRunning
 from campana.storage.store import StoreUnavailable
 
 PROBLEM = "application/problem+json"
@@ -133,7 +134,7 @@ def _of_method(error: MethodError) -> tuple[Problem, dict[str, str]]:
     headers: dict[str, str] = {}
     if STATUS[error.code] == 401:
         headers["www-authenticate"] = 'Bearer realm="Campana"'
-    if isinstance(error, Retry):
+    if isinstance(error, Retry | StillRunning):
         headers["retry-after"] = str(error.seconds)
     elif error.code is MethodCode.SERVICE_UNAVAILABLE:
         headers["retry-after"] = "1"

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from campana.domain.delivery import Medium, Status
+from campana.domain.errors import MethodCode, MethodError
 
 T = TypeVar("T")
 
@@ -46,6 +47,10 @@ StatusName = Literal[
     "cancelled",
 ]
 
+ScopeName = Literal[
+    "campaigns:read", "campaigns:write", "contacts:read", "contacts:write", "events:read", "account:admin"
+]
+
 Limit = Annotated[int, Meta(ge=1, le=1_000, description="How many items a page has at most.")]
 Cursor = Annotated[
     str, Meta(max_length=100, description="Where the page begins: `next` of the page before it, as it was.")
@@ -72,6 +77,18 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 def moment(at: int) -> str:
     """Epoch milliseconds as RFC 3339 in UTC, with milliseconds and Z."""
     return datetime.fromtimestamp(at / 1_000, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{at % 1_000:03}Z"
+
+
+def instant(text: str, field: str) -> int:
+    """Epoch milliseconds of an RFC 3339 instant, in any zone. Raises 42 InvalidRequest with the field."""
+    try:
+        at = msgspec.convert(text, datetime)
+    except msgspec.ValidationError:
+        at = None
+    if at is None or at.tzinfo is None:
+        said = f"{field} should be an instant with its zone (RFC 3339), such as 2026-11-28T09:30:00.000Z."
+        raise MethodError(MethodCode.INVALID_REQUEST, said, field=field)
+    return int(at.timestamp() * 1_000)
 
 
 def moment_or_none(at: int | None) -> str | None:

@@ -11,7 +11,23 @@ from campana.domain.text.characters import is_keepable
 from campana.storage.postgres.database import Connection, Database, fetch, fetch_row, run
 from campana.storage.queries import accounts as queries
 from campana.storage.rows import user_row
-from campana.storage.store import AccountRow, Conflict, UserRow
+from campana.storage.store import ADMIN, AccountRow, Change, Conflict, UserRow
+
+_HOLD_ACCOUNT = queries.account.with_for_update()
+"""Admins of an account are counted by one at a time."""
+
+
+async def _refused(connection: Connection, user: int, *, stays: bool) -> Change | None:
+    """Why a user cannot be changed; `stays` is whether it is an admin who may come in afterwards."""
+    row = await fetch_row(connection, queries.user, number=user)
+    if row is None:
+        return Change.GONE
+    account = user_row(row).account.number
+    await fetch(connection, _HOLD_ACCOUNT, number=account)
+    if await fetch_row(connection, queries.user, number=user) is None:
+        return Change.GONE
+    admins = {one[0] for one in await fetch(connection, queries.admins, account=account)}
+    return Change.LAST_ADMIN if admins == {user} and not stays else None
 
 
 class PostgresAccounts:
@@ -83,6 +99,43 @@ class PostgresAccounts:
             await run(connection, queries.end_sessions, user=user)
 
         await self._database.write(work)
+
+    async def set_account(self, account: int, time_zone: str, region: str) -> AccountRow | None:
+        """Change what holds for all of an account."""
+
+        async def work(connection: Connection) -> AccountRow | None:
+            await run(connection, queries.set_account, account=account, to_zone=time_zone, to_region=region)
+            row = await fetch_row(connection, queries.account, number=account)
+            return AccountRow(*row) if row else None
+
+        return await self._database.write(work)
+
+    async def change_user(self, user: int, role: str, disabled_at: int | None) -> Change:
+        """Give a user a role, and disable or enable it."""
+
+        async def work(connection: Connection) -> Change:
+            stays = role == ADMIN and disabled_at is None
+            refused = await _refused(connection, user, stays=stays)
+            if refused is None:
+                await run(connection, queries.change_user, user=user, to_role=role, to_disabled_at=disabled_at)
+                if disabled_at is not None:
+                    await run(connection, queries.end_sessions, user=user)
+            return refused or Change.DONE
+
+        return await self._database.write(work)
+
+    async def delete_user(self, user: int, heir: int) -> Change:
+        """Remove a user with its sessions and keys; its campaigns become the heir's."""
+
+        async def work(connection: Connection) -> Change:
+            refused = await _refused(connection, user, stays=False)
+            if refused is None:
+                await run(connection, queries.bequeath, user=user, heir=heir)
+                for statement in (queries.end_sessions, queries.end_keys, queries.remove_user):
+                    await run(connection, statement, user=user)
+            return refused or Change.DONE
+
+        return await self._database.write(work)
 
     async def rehash(self, user: int, old_hash: str, new_hash: str) -> None:
         """Keep the same password under a newer hash. Does nothing where `old_hash` is not current."""

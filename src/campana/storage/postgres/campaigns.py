@@ -5,7 +5,7 @@ Must not know who may see a campaign or when it is open.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import asyncpg
@@ -20,8 +20,8 @@ from campana.storage.postgres.happenings import happen
 from campana.storage.postgres.progress import begin_progress
 from campana.storage.queries import campaigns as queries
 from campana.storage.queries.accounts import account as account_of
-from campana.storage.store import CampaignRow, Conflict, Full
-from campana.storage.tables import campaigns
+from campana.storage.store import CampaignRow, Conflict, Full, Stale
+from campana.storage.tables import NEVER, campaigns
 
 _HOLD_ACCOUNT = account_of.with_for_update(key_share=True)
 _HOLD = queries.find_number.with_for_update(of=campaigns, key_share=True)
@@ -103,14 +103,23 @@ class PostgresCampaigns:
         rows = await self._database.read(lambda connection: fetch(connection, queries.list, account=account))
         return [self._reader.row(columns) for columns in rows]
 
-    async def replace(self, number: int, campaign: Campaign, at: int) -> CampaignRow | None:
-        """Replace all the client's fields; guid and created_at stay. None where it is gone."""
+    async def page(self, account: int, after: int, limit: int, *, newest_first: bool = False) -> Sequence[CampaignRow]:
+        """Campaigns that are not deleted, from the one after number `after` on."""
+        statement = queries.page_down if newest_first else queries.page
+        bounds = {"account": account, "after": after or (NEVER if newest_first else 0), "most": limit}
+        rows = await self._database.read(lambda connection: fetch(connection, statement, **bounds))
+        return [self._reader.row(columns) for columns in rows]
+
+    async def replace(self, number: int, campaign: Campaign, at: int, version: int | None = None) -> CampaignRow | None:
+        """Replace all the client's fields; guid and created_at stay. None where it is gone; Stale by version."""
 
         async def work(connection: Connection) -> bool:
             columns = await fetch_row(connection, _HOLD, number=number)
             old = CampaignReader().row(columns) if columns else None
             if old is None or old.deleted_at is not None:
                 return False
+            if version not in (None, old.version):
+                raise Stale
             new = replace(campaign, guid=old.campaign.guid, created_at=old.campaign.created_at)
             revision = old.revision
             if content_changed(old.campaign, new):

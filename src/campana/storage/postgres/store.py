@@ -9,12 +9,14 @@ import asyncio
 
 from campana.storage.migrate import upgrade
 from campana.storage.postgres.accounts import PostgresAccounts
+from campana.storage.postgres.answers import PostgresAnswers
 from campana.storage.postgres.attempts import PostgresAttempts
 from campana.storage.postgres.campaigns import PostgresCampaigns
 from campana.storage.postgres.cluster import PostgresCluster
 from campana.storage.postgres.contacts import PostgresContacts
 from campana.storage.postgres.database import Database, Pooling
 from campana.storage.postgres.instance import PostgresInstances
+from campana.storage.postgres.keys import PostgresKeys
 from campana.storage.postgres.progress import PostgresProgress
 from campana.storage.postgres.receipts import PostgresReceipts
 from campana.storage.postgres.retention import PostgresRetention
@@ -36,6 +38,8 @@ class PostgresStore:
         self.contacts = PostgresContacts(database)
         self.attempts = PostgresAttempts(database)
         self.progress = PostgresProgress(database)
+        self.keys = PostgresKeys(database)
+        self.answers = PostgresAnswers(database)
         self.river = PostgresRiver(database)
         self.receipts = PostgresReceipts(database)
         self.instances = PostgresInstances(database)

@@ -35,6 +35,13 @@ count = select(func.count()).select_from(campaigns).where(campaigns.c.account ==
 alive = (
     _joined.where(_alive, campaigns.c.number > bindparam("after")).order_by(campaigns.c.number).limit(bindparam("most"))
 )
+_of_account = _joined.where(campaigns.c.account == bindparam("account"), _alive)
+page = _of_account.where(campaigns.c.number > bindparam("after")).order_by(campaigns.c.number).limit(bindparam("most"))
+page_down = (
+    _of_account.where(campaigns.c.number < bindparam("after"))
+    .order_by(campaigns.c.number.desc())
+    .limit(bindparam("most"))
+)
 list = _joined.where(campaigns.c.account == bindparam("account"), _alive).order_by(campaigns.c.number)
 add = insert_keyless(campaigns, "cancelled_at").returning(campaigns.c.number)
 add_content = insert(contents)

@@ -16,7 +16,7 @@ opening = select(
     users.c.number,
     bindparam("at", type_=BigInteger),
     bindparam("at", type_=BigInteger),
-).where(users.c.number == bindparam("user"), users.c.password_hash == bindparam("hash"))
+).where(users.c.number == bindparam("user"), users.c.password_hash == bindparam("hash"), users.c.disabled_at.is_(None))
 open = insert(sessions).from_select(OPENED, opening)
 find = (
     select(sessions.c.opened_at, sessions.c.last_used_at, *USER_COLUMNS)

@@ -12,7 +12,16 @@ from campana.storage.compiled import run
 from campana.storage.queries import accounts as queries
 from campana.storage.rows import user_row
 from campana.storage.sqlite.database import Database
-from campana.storage.store import AccountRow, Conflict, UserRow
+from campana.storage.store import ADMIN, AccountRow, Change, Conflict, UserRow
+
+
+def _refused(connection: sqlite3.Connection, user: int, *, stays: bool) -> Change | None:
+    """Why a user cannot be changed; `stays` is whether it is an admin who may come in afterwards."""
+    row = run(connection, queries.user, number=user).fetchone()
+    if row is None:
+        return Change.GONE
+    admins = {one[0] for one in run(connection, queries.admins, account=user_row(row).account.number)}
+    return Change.LAST_ADMIN if admins == {user} and not stays else None
 
 
 class SqliteAccounts:
@@ -84,6 +93,43 @@ class SqliteAccounts:
             run(connection, queries.end_sessions, user=user)
 
         await self._database.write(work)
+
+    async def set_account(self, account: int, time_zone: str, region: str) -> AccountRow | None:
+        """Change what holds for all of an account."""
+
+        def work(connection: sqlite3.Connection) -> AccountRow | None:
+            run(connection, queries.set_account, account=account, to_zone=time_zone, to_region=region)
+            row = run(connection, queries.account, number=account).fetchone()
+            return AccountRow(*row) if row else None
+
+        return await self._database.write(work)
+
+    async def change_user(self, user: int, role: str, disabled_at: int | None) -> Change:
+        """Give a user a role, and disable or enable it."""
+
+        def work(connection: sqlite3.Connection) -> Change:
+            stays = role == ADMIN and disabled_at is None
+            refused = _refused(connection, user, stays=stays)
+            if refused is None:
+                run(connection, queries.change_user, user=user, to_role=role, to_disabled_at=disabled_at)
+                if disabled_at is not None:
+                    run(connection, queries.end_sessions, user=user)
+            return refused or Change.DONE
+
+        return await self._database.write(work)
+
+    async def delete_user(self, user: int, heir: int) -> Change:
+        """Remove a user with its sessions and keys; its campaigns become the heir's."""
+
+        def work(connection: sqlite3.Connection) -> Change:
+            refused = _refused(connection, user, stays=False)
+            if refused is None:
+                run(connection, queries.bequeath, user=user, heir=heir)
+                for statement in (queries.end_sessions, queries.end_keys, queries.remove_user):
+                    run(connection, statement, user=user)
+            return refused or Change.DONE
+
+        return await self._database.write(work)
 
     async def rehash(self, user: int, old_hash: str, new_hash: str) -> None:
         """Keep the same password under a newer hash. Does nothing where `old_hash` is not current."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import replace
 
 from campana.domain.campaign import Campaign, content_changed
@@ -19,7 +20,8 @@ from campana.storage.queries import campaigns as queries
 from campana.storage.sqlite.database import Database
 from campana.storage.sqlite.happenings import happen
 from campana.storage.sqlite.progress import begin_progress
-from campana.storage.store import CampaignRow, Conflict, Full
+from campana.storage.store import CampaignRow, Conflict, Full, Stale
+from campana.storage.tables import NEVER
 
 
 def find_number(connection: sqlite3.Connection, reader: CampaignReader, number: int) -> CampaignRow | None:
@@ -98,13 +100,22 @@ class SqliteCampaigns:
         rows = await self._database.read(lambda connection: run(connection, queries.list, account=account).fetchall())
         return [self._reader.row(columns) for columns in rows]
 
-    async def replace(self, number: int, campaign: Campaign, at: int) -> CampaignRow | None:
-        """Replace all the client's fields; guid and created_at stay. None where it is gone."""
+    async def page(self, account: int, after: int, limit: int, *, newest_first: bool = False) -> Sequence[CampaignRow]:
+        """Campaigns that are not deleted, from the one after number `after` on."""
+        statement = queries.page_down if newest_first else queries.page
+        bounds = {"account": account, "after": after or (NEVER if newest_first else 0), "most": limit}
+        rows = await self._database.read(lambda connection: run(connection, statement, **bounds).fetchall())
+        return [self._reader.row(columns) for columns in rows]
+
+    async def replace(self, number: int, campaign: Campaign, at: int, version: int | None = None) -> CampaignRow | None:
+        """Replace all the client's fields; guid and created_at stay. None where it is gone; Stale by version."""
 
         def work(connection: sqlite3.Connection) -> bool:
             old = find_number(connection, CampaignReader(), number)
             if old is None or old.deleted_at is not None:
                 return False
+            if version not in (None, old.version):
+                raise Stale
             new = replace(campaign, guid=old.campaign.guid, created_at=old.campaign.created_at)
             revision = old.revision
             if content_changed(old.campaign, new):

@@ -9,11 +9,13 @@ from pathlib import Path
 
 from campana.storage.migrate import upgrade
 from campana.storage.sqlite.accounts import SqliteAccounts
+from campana.storage.sqlite.answers import SqliteAnswers
 from campana.storage.sqlite.attempts import SqliteAttempts
 from campana.storage.sqlite.campaigns import SqliteCampaigns
 from campana.storage.sqlite.contacts import SqliteContacts
 from campana.storage.sqlite.database import Database
 from campana.storage.sqlite.instance import SqliteInstances
+from campana.storage.sqlite.keys import SqliteKeys
 from campana.storage.sqlite.progress import SqliteProgress
 from campana.storage.sqlite.receipts import SqliteReceipts
 from campana.storage.sqlite.retention import SqliteRetention
@@ -33,6 +35,8 @@ class SqliteStore:
         self.contacts = SqliteContacts(database)
         self.attempts = SqliteAttempts(database)
         self.progress = SqliteProgress(database)
+        self.keys = SqliteKeys(database)
+        self.answers = SqliteAnswers(database)
         self.river = SqliteRiver(database)
         self.receipts = SqliteReceipts(database)
         self.instances = SqliteInstances(database, path)
