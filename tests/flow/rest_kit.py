@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,12 +62,27 @@ class RestHouse:
         return self.client(token, **headers)
 
 
+_made: list[bytes] = []
+
+
+async def _empty_database() -> bytes:
+    """A database with all tables: made once, since each of its steps is written to the disk."""
+    if not _made:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "campana.db"
+            await (await SqliteStore.open(path)).close()
+            _made.append(path.read_bytes())
+    return _made[0]
+
+
 @contextlib.asynccontextmanager
 async def rest_house(
     folder: Path, options: RestOptions | None = None, *, routes: RouteView = no_routes, **settings: Any
 ) -> AsyncIterator[RestHouse]:
     """A house with its door open; `settings` are of the services."""
-    store, time = await SqliteStore.open(folder / "campana.db"), Time()
+    path = folder / "campana.db"
+    path.write_bytes(await _empty_database())
+    store, time = await SqliteStore.open(path), Time()
     service_options = ServiceOptions(hashing_cost=Cost(1, 8, 1), **settings)
     services = build_services(store, LocalBus(), time, service_options, Metrics(), routes=routes)
     for account in ("acme", "other"):

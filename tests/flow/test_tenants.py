@@ -20,9 +20,12 @@ from campana.domain.delivery import Medium
 from campana.domain.errors import MethodCode, MethodError
 from campana.services.access import MAY, Action
 from campana.services.house import ServiceOptions, Services, build_services
+from campana.services.keys import Wanted as WantedKey
 from campana.services.passwords import Cost
 from campana.services.principal import Principal, Role
 from campana.services.routes import RouteState
+from campana.services.scopes import ALL_SCOPES
+from campana.services.users import NewUser
 from campana.storage.sqlite import SqliteStore
 from campana.telemetry import Metrics
 
@@ -34,6 +37,8 @@ THEIRS = "0190a1b2-0000-7000-8000-000000000001"
 THEIR_CONTACT = "0190a1b2-0000-7000-8000-00000000000a"
 OURS = "0190a1b2-0000-7000-8000-000000000002"
 """The intruder's own campaign."""
+THEIR_KEY = "0190a1b2-0000-7000-8000-00000000000c"
+KEY = WantedKey("key", ALL_SCOPES)
 OUR_CONTACT = "0190a1b2-0000-7000-8000-00000000000b"
 
 
@@ -71,6 +76,10 @@ class Street:
                 if row[0] >> 34 in {row[0] for row in campaigns}
             ]
             users = connection.execute("SELECT * FROM users WHERE account = ?", (number,)).fetchall()
+            users += connection.execute("SELECT * FROM accounts WHERE number = ?", (number,)).fetchall()
+            users += connection.execute(
+                "SELECT k.* FROM api_keys k JOIN users u ON u.number = k.user WHERE u.account = ?", (number,)
+            ).fetchall()
         connection.close()
         assert campaigns
         assert contacts
@@ -91,6 +100,8 @@ async def street(tmp_path: Path) -> AsyncIterator[Street]:
         owner = await made.user(account, "api")
         await services.campaigns.add(owner, campaign(campaign_guid, account))
         await services.contacts.add(owner, contact(campaign_guid, contact_guid))
+    await services.accounts.add_user("victim", "theirs", "api", PASSWORD)
+    await services.keys.add(await made.user("victim", "admin"), ALL_SCOPES, KEY, THEIR_KEY)
     yield made
     await services.close()
     await store.close()
@@ -106,6 +117,26 @@ async def guids_of(services: Services, who: Principal) -> list[str]:
 
 async def names_of_routes(services: Services, who: Principal) -> list[str]:
     return [state.name for state in await services.routes.list(who)]
+
+
+async def accounts_of_users(services: Services, who: Principal) -> set[str]:
+    return {user.account.id for user in await services.users.list(who)}
+
+
+async def account_of_new_user(services: Services, who: Principal) -> str:
+    return (await services.users.add(who, NewUser("theirs", "api", PASSWORD))).account.id
+
+
+async def account_of_settings(services: Services, who: Principal) -> str:
+    return (await services.settings.get(who)).id
+
+
+async def changed_account(services: Services, who: Principal) -> str:
+    return (await services.settings.change(who, "Europe/Rome", "IT")).id
+
+
+async def account_of_new_key(services: Services, who: Principal) -> str:
+    return (await services.keys.add(who, ALL_SCOPES, KEY))[0].user.account.id
 
 
 def two_routes() -> list[RouteState]:
@@ -131,6 +162,11 @@ ATTEMPTS: dict[str, list[tuple[str, Attempt, object]]] = {
         ("theirs, whole", lambda s, who: s.campaigns.update(who, campaign(THEIRS, "x"), whole=True), NOT_FOUND),
     ],
     "campaigns.delete": [("theirs", lambda s, who: s.campaigns.delete(who, THEIRS), NOT_FOUND)],
+    "contacts.one": [
+        ("theirs", lambda s, who: s.contacts.one(who, THEIRS, THEIR_CONTACT), NOT_FOUND),
+        ("their id in ours", lambda s, who: s.contacts.one(who, OURS, THEIR_CONTACT), NO_CONTACT),
+    ],
+    "contacts.details": [("theirs", lambda s, who: s.contacts.details(who, THEIRS, 0, 9), NOT_FOUND)],
     "contacts.guids": [("theirs", lambda s, who: s.contacts.guids(who, THEIRS), NOT_FOUND)],
     "contacts.lines": [("theirs", lambda s, who: s.contacts.lines(who, THEIRS), NOT_FOUND)],
     "contacts.add": [
@@ -152,6 +188,20 @@ ATTEMPTS: dict[str, list[tuple[str, Attempt, object]]] = {
         ("their id in ours", lambda s, who: s.attempts.of_contact(who, OURS, THEIR_CONTACT), NO_CONTACT),
     ],
     "routes.list": [("lists only ours", names_of_routes, ["shared"])],
+    "users.list": [("lists only ours", accounts_of_users, {"intruder"})],
+    "users.get": [("theirs", lambda s, who: s.users.get(who, "theirs"), MethodCode.NOT_FOUND)],
+    "users.add": [("their name is free for us", account_of_new_user, "intruder")],
+    "users.change": [
+        ("theirs", lambda s, who: s.users.change(who, "theirs", "agent", disabled=True), MethodCode.NOT_FOUND)
+    ],
+    "users.set_password": [("theirs", lambda s, who: s.users.set_password(who, "theirs", "x"), MethodCode.NOT_FOUND)],
+    "users.delete": [("theirs", lambda s, who: s.users.delete(who, "theirs"), MethodCode.NOT_FOUND)],
+    "settings.get": [("ours", account_of_settings, "intruder")],
+    "settings.change": [("ours", changed_account, "intruder")],
+    "keys.list": [("lists only ours", lambda s, who: s.keys.list(who, "", 9), [])],
+    "keys.get": [("theirs", lambda s, who: s.keys.get(who, THEIR_KEY), MethodCode.NOT_FOUND)],
+    "keys.add": [("for ourselves", account_of_new_key, "intruder")],
+    "keys.revoke": [("theirs", lambda s, who: s.keys.revoke(who, THEIR_KEY), MethodCode.NOT_FOUND)],
     "routes.get": [("theirs", lambda s, who: s.routes.get(who, "theirs"), MethodCode.NOT_FOUND)],
 }
 """For each operation that a client reaches: what is tried with the victim's ids, and what must come of it."""
@@ -165,7 +215,16 @@ NEEDS = {
     "contacts.delete": Action.DELETE_CONTACT,
 }
 
+FOR_ADMINS = {f"users.{name}" for name in ("list", "get", "add", "change", "set_password", "delete")} | {
+    "settings.change"
+}
+
 WITHOUT_A_PRINCIPAL = {
+    "keys.resume": "the key is the proof",
+    "answers.claim": "the errand names its owner",
+    "answers.keep": "the errand names its owner",
+    "answers.release": "the errand names its owner",
+    "answers.purge": "the house itself",
     "sessions.open": "proves who asks",
     "sessions.close": "the token is the right to close it",
     "sessions.resume": "the token is the proof",
@@ -205,7 +264,7 @@ async def test_nothing_of_another_account_is_seen_or_touched(
         found = await outcome(attempt, street.services, who)
         refused = operation in NEEDS and NEEDS[operation] not in MAY[role] and expected is not NOT_FOUND
         in_use = {MethodCode.CAMPAIGN_ALREADY_EXISTS, MethodCode.CONTACT_ALREADY_EXISTS}  # by a role before
-        if refused:
+        if refused or (operation in FOR_ADMINS and role is not Role.ADMIN):
             assert found is MethodCode.ACCESS_DENIED, role
         else:
             assert found == expected or (role is not Role.ADMIN and found in in_use), role
