@@ -324,7 +324,7 @@ async def test_nothing_goes_again_of_a_campaign_that_is_deleted_meanwhile(cluste
         deletion = asyncio.create_task(other.store.campaigns.delete(one.campaign.number, NOW))
         await cluster.until("(SELECT count(*) FROM pg_locks WHERE NOT granted) = 2")
     assert (await release, await deletion) == (False, True)
-    while await other.store.river.sweep_deleted():
+    while await other.store.river.sweep_over(NOW):
         pass
     assert await one.statuses() == [Status.CANCELLED]
 

@@ -62,7 +62,7 @@ async def sent(world: World, *ids: str) -> Lease:
 async def deleted(world: World, at: int = NOW) -> World:
     """Delete the campaign, and cancel what waits of it."""
     assert await world.store.campaigns.delete(world.campaign.number, at)
-    while await world.store.river.sweep_deleted():
+    while await world.store.river.sweep_over(NOW):
         pass
     return world
 
@@ -118,7 +118,7 @@ async def test_a_campaign_is_expired_once_nothing_of_it_is_under_way(world: Worl
     assert await world.store.campaigns.delete(number, NOW)
     # Its sweep has not been yet.
     assert await retention.expired(LATER, 0, 10) == []
-    while await world.store.river.sweep_deleted():
+    while await world.store.river.sweep_over(NOW):
         pass
     # Somebody sends it still.
     assert await retention.expired(LATER, 0, 10) == []

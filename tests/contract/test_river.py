@@ -365,7 +365,7 @@ async def test_a_deleted_campaign_is_cancelled_piece_by_piece(world: World) -> N
     await world.add(2, first=4)
     await world.store.river.step(Step(lease, [], [lease.deliveries[0].id], NOW))
     await world.store.campaigns.delete(world.campaign.number, NOW)
-    while await world.store.river.sweep_deleted():
+    while await world.store.river.sweep_over(NOW):
         pass
     assert await world.statuses() == [2, 2, 2, 7, 7]
     await world.store.river.release(Step(lease, judged(lease, again(NOW + 1), slice(1)), (), NOW), 0)

@@ -94,6 +94,11 @@ class ReplaceMedium:
     attempts_left: int
     restart: bool
 
+    @property
+    def begins(self) -> bool:
+        """Whether there is something to be sent from now on."""
+        return self.restart and self.dial is not None
+
 
 class EditPlanner(Protocol):
     """Decides what an edit does to each medium of a contact, from how the media stand and who it was until now. May

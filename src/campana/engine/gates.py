@@ -33,7 +33,7 @@ def opening_of(row: CampaignRow, window: Window, medium: Medium, now: int) -> Op
     """When a campaign may next send on a medium, as it stands now."""
     about = row.campaign
     settings = {Medium.SMS: about.sms, Medium.VOICE: about.voice, Medium.EMAIL: about.email}[medium]
-    if row.deleted_at is not None or about.is_paused or settings is None or not settings.enabled:
+    if row.is_over or about.is_paused or settings is None or not settings.enabled:
         return SHUT
     opens = now if is_open(window, now) else next_opening(window, now)
     if opens is None:

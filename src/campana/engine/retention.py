@@ -61,7 +61,7 @@ class Remover:
                 log.info("retention.messages_removed", messages=removed)
 
     async def _delete_ended(self, before: int) -> None:
-        """Delete campaigns whose last window closed before an instant."""
+        """Delete campaigns whose last window closed, or that were cancelled, before an instant."""
         after = 0
         while rows := await self._store.campaigns(after, AT_ONCE):
             for row in rows:
@@ -98,5 +98,5 @@ class Remover:
 
 
 def _is_over(row: CampaignRow, before: int) -> bool:
-    end = ends_at(window_of(row.campaign, row.zone))
-    return end is not None and end <= before
+    ends = (ends_at(window_of(row.campaign, row.zone)), row.cancelled_at)
+    return any(end is not None and end <= before for end in ends)

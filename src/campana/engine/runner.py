@@ -137,7 +137,7 @@ class Engine:
         self._spawn("planning", lambda: self._planner.run(lambda: self._bus.tell(Hint(News.WORK))))
         self._spawn("claiming", lambda: self._claimer.run(self._carry, self._metrics))
         self._spawn("leases", lambda: self._sweeper.keep_leases(self._sender.carried, self._goes_again))
-        self._spawn("deletions", self._sweeper.cancel_deleted)
+        self._spawn("deletions", self._sweeper.cancel_rest)
         self._spawn("early-receipts", self.mailroom.settle_for_ever)
         self._spawn("overdue-receipts", lambda: self._asker.ask_for_ever(self._rule))
         self._spawn("retention", self._remover.remove_for_ever)

@@ -1,4 +1,4 @@
-"""Bend 7: owns what is cleared up behind others: lapsed leases, deleted campaigns, idle sessions' room.
+"""Bend 7: owns what is cleared up behind others: lapsed leases, ended campaigns, idle sessions' room.
 
 Must not know how anything is sent.
 """
@@ -32,14 +32,14 @@ class Sweeper:
         self._options = options
         self._metrics = metrics
         self._clock = clock
-        self._deletions = asyncio.Event()
-        self._deletions.set()
+        self._endings = asyncio.Event()
+        self._endings.set()
         self._alarm = Alarm(clock, options.lease_ms // 3)
 
     def hear(self, hint: Hint) -> None:
-        """A campaign may have been deleted."""
+        """A campaign may have been deleted or cancelled."""
         if hint.news in (News.CAMPAIGN, News.MISSED):
-            self._deletions.set()
+            self._endings.set()
 
     async def take_over(self) -> list[Moved]:
         """At the start, where no other process can be alive: end whatever a dead one left."""
@@ -68,21 +68,21 @@ class Sweeper:
             # One that is lost sends no more; one that has ended meanwhile does not mind.
             lease.until = until if lease.chunk in kept else 0
 
-    async def cancel_deleted(self) -> None:
-        """Cancel what waits of deleted campaigns, portion by portion; to be cancelled."""
+    async def cancel_rest(self) -> None:
+        """Cancel what waits of deleted and cancelled campaigns, portion by portion; to be cancelled."""
         while True:
             try:
                 more = True
                 while more:
-                    more = await self._river.sweep_deleted()
+                    more = await self._river.sweep_over(self._clock())
             except StoreUnavailable as error:
                 log.warning("sweeping.store_unavailable", reason=str(error))
             try:
                 async with asyncio.timeout(self._options.rescan_ms / 1_000):
-                    await self._deletions.wait()
+                    await self._endings.wait()
             except TimeoutError:
                 pass
-            self._deletions.clear()
+            self._endings.clear()
 
     async def _measure(self, now: int) -> None:
         oldest = await self._river.oldest_due(now)

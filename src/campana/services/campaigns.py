@@ -38,7 +38,9 @@ class Ends:
         self._ends: dict[tuple[int, int, str], int | None] = {}
 
     def has_ended(self, row: CampaignRow, at: int) -> bool:
-        """Tell whether the campaign's last window has passed at an instant."""
+        """Tell whether the campaign's last window has passed at an instant, or it was cancelled."""
+        if row.cancelled_at is not None:
+            return True
         key = (row.number, row.version, row.zone)
         if key not in self._ends:
             if len(self._ends) >= REMEMBERED_ENDS:

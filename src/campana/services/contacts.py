@@ -21,7 +21,7 @@ from campana.services.campaigns import Ends
 from campana.services.merging import Texts
 from campana.services.principal import Principal
 from campana.services.tools import Tools
-from campana.storage.store import Campaigns, Conflict, ContactDetails, ContactLine, Contacts, NewContact
+from campana.storage.store import Campaigns, Cancelled, Conflict, ContactDetails, ContactLine, Contacts, NewContact
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,8 @@ class ContactService:
             raise MethodError(MethodCode.CONTACT_ALREADY_EXISTS) from None
         except LookupError:
             raise MethodError(MethodCode.CAMPAIGN_NOT_FOUND) from None
+        except Cancelled:
+            raise MethodError(MethodCode.CAMPAIGN_ENDED) from None
         self._bus.tell(Hint(News.CONTACTS, row.number))
         for medium in media:
             if medium.dial is not None:
@@ -118,7 +120,8 @@ class ContactService:
 
         Raises, in this order, 10 CampaignNotFound, 3 AccessDenied, then what `plan_edit` refuses (22 InvalidContact,
         25 RequiredMediumMissing), 20 ContactNotFound, 23 ContactInProgress, 22 where a text takes what it lacks. An
-        ended campaign's contacts may be replaced.
+        ended campaign's contacts may be replaced; 13 CampaignEnded where something would begin of one that was
+        cancelled.
         """
         row = await find_campaign(self._campaigns, who, contact.campaign, Action.CHANGE_CONTACT)
         plan = plan_edit(
@@ -130,7 +133,11 @@ class ContactService:
         )
         person = None if contact.person is None else check_person(contact.person)
         plan = demand_fields(plan, contact, self._texts.of(row))
-        if not await self._contacts.edit(row.number, contact.guid, plan, self._clock(), person):
+        try:
+            found = await self._contacts.edit(row.number, contact.guid, plan, self._clock(), person)
+        except Cancelled:
+            raise MethodError(MethodCode.CAMPAIGN_ENDED) from None
+        if not found:
             raise MethodError(MethodCode.CONTACT_NOT_FOUND)
         self._bus.tell(Hint(News.CONTACTS, row.number))
 

@@ -6,13 +6,13 @@ Must not know which database it is, who may see a campaign or when it is open.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 
 from campana.domain.campaign import Campaign, media_enabled
-from campana.storage.store import CampaignRow
+from campana.storage.store import CampaignRow, Cancelled
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Campaign).decode
@@ -30,6 +30,15 @@ def campaign_columns(campaign: Campaign) -> tuple[int, int, str]:
     return int(campaign.is_paused), media, _encode(campaign).decode()
 
 
+def count_of(columns: Sequence[Any] | None) -> int | LookupError | Cancelled:
+    """How many contacts were ever added to a campaign, of its `contacts`, `deleted_at` and `cancelled_at`; or why none
+    is to be added."""
+    if columns is None or columns[1] is not None:
+        return LookupError("campaign")
+    count: int = columns[0]
+    return count if columns[2] is None else Cancelled("campaign")
+
+
 class CampaignReader:
     """Makes CampaignRows of their columns, decoding a body once per version. Used from one thread."""
 
@@ -40,7 +49,9 @@ class CampaignReader:
 
     def row(self, columns: Iterable[Any]) -> CampaignRow:
         """Make a CampaignRow of the joined columns."""
-        number, version, account, owner, role, revision, deleted_at, count, account_id, zone, body = columns
+        number, version, account, owner, role, revision, deleted_at, count, account_id, zone, body, cancelled_at = (
+            columns
+        )
         known = self._decoded.get(number)
         campaign = known[2] if known and known[0] == version else self._remember(number, version, body)
         return CampaignRow(
@@ -55,6 +66,7 @@ class CampaignReader:
             account_id=account_id,
             contacts=count,
             deleted_at=deleted_at,
+            cancelled_at=cancelled_at,
         )
 
     def _remember(self, number: int, version: int, body: str) -> Campaign:

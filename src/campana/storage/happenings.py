@@ -16,6 +16,7 @@ import msgspec
 
 from campana.domain.contact import Admitted, MediumState
 from campana.domain.delivery import Medium, Status
+from campana.domain.outcome import DeliveryCode
 from campana.domain.progress import EventKind
 from campana.storage.store import NewContact
 from campana.storage.tables import CONTACT_BITS, campaign_of, delivery_id, medium_of
@@ -128,6 +129,12 @@ def moved_all(moves: Iterable[Move], at: int) -> list[HappeningColumns]:
         for (_, was, status, code), ids in alike.items()
         for row in moved_alike(sorted(ids), How(was, status, code, at))
     ]
+
+
+def cancelled_all(waiting: Iterable[Iterable[int]], at: int) -> list[HappeningColumns]:
+    """Deliveries, each with its status, were cancelled before they left."""
+    end = (int(Status.CANCELLED), int(DeliveryCode.CANCELLED))
+    return moved_all(((delivery, was, *end) for delivery, was in waiting), at)
 
 
 def _moved(how: How, first: int, last: int, ids: str | None, size: int) -> HappeningColumns:

@@ -15,7 +15,7 @@ from campana.domain.call import CallReport
 from campana.domain.delivery import Medium, Status, may_move
 from campana.domain.outcome import Change, DeliveryCode, Receipt, ReceiptState
 from campana.domain.retry import UNCERTAIN_CODES, RetryRule, Tried, decide_missing_receipt, decide_receipt
-from campana.storage.outcomes import LateMove, after_deletion
+from campana.storage.outcomes import LateMove, after_the_end
 from campana.storage.river import Handover, Moved
 from campana.storage.tables import campaign_of, medium_of
 
@@ -38,7 +38,7 @@ class Match(msgspec.Struct, array_like=True):
 
 
 RuleOf = Callable[[int], tuple[RetryRule, bool]]
-"""The rule of a delivery's lane, and whether its campaign is deleted."""
+"""The rule of a delivery's lane, and whether its campaign is over."""
 
 
 @dataclass(slots=True)
@@ -96,7 +96,7 @@ class News:
         )
 
     def _change(self, receipt: Receipt, standing: Match) -> Change:
-        rule, deleted = self.rule_of(standing.delivery)
+        rule, is_over = self.rule_of(standing.delivery)
         tried = Tried(standing.attempt, standing.attempts_left, self.now)
         if receipt.bounce:
             delivered = receipt.state is ReceiptState.DELIVERED
@@ -105,7 +105,7 @@ class News:
             change = decide_missing_receipt(receipt.code, tried, rule)
         else:
             change = decide_receipt(receipt.state is ReceiptState.DELIVERED, receipt.code, tried, rule)
-        return after_deletion(change, deleted)
+        return after_the_end(change, is_over)
 
 
 def receipt_that_never_came(handover: Handover, now: int) -> Receipt:

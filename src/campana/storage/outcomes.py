@@ -38,9 +38,9 @@ class LateMove(msgspec.Struct, frozen=True, gc=False):
     carrier_text: str | None
 
 
-def after_deletion(change: Change, deleted: bool) -> Change:
-    """What is in progress finishes, but nothing of a deleted campaign goes again."""
-    if deleted and change.status is Status.WAITING_FOR_RETRY:
+def after_the_end(change: Change, is_over: bool) -> Change:
+    """What is in progress finishes, but nothing of a campaign that is over goes again."""
+    if is_over and change.status is Status.WAITING_FOR_RETRY:
         return Change(Status.CANCELLED, DeliveryCode.CANCELLED, change.consumes_attempt)
     return change
 

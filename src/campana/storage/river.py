@@ -226,8 +226,8 @@ class River(Protocol):
         """End leases that lapsed before that instant: above the mark it waits again, below it is uncertain and goes
         by the rule."""
 
-    async def sweep_deleted(self) -> bool:
-        """Cancel some of what waits of deleted campaigns. True where there may be more to do."""
+    async def sweep_over(self, now: int) -> bool:
+        """Cancel some of what waits of campaigns that were deleted or cancelled. True where there may be more to do."""
 
     async def content(self, campaign: int, revision: int, medium: Medium) -> Content | None:
         """What a campaign's revision says on a medium; None where it says nothing there."""

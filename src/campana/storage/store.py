@@ -46,6 +46,10 @@ class Conflict(Exception):
     """What was to be added exists already."""
 
 
+class Cancelled(Exception):
+    """The campaign was cancelled: nothing of it begins any more."""
+
+
 class Full(Exception):
     """There are as many as there may be."""
 
@@ -222,6 +226,12 @@ class CampaignRow:
     """The account's id in the contract."""
     contacts: int = 0
     """How many contacts were ever added, as of the last commit (it changes without a new `version`)."""
+    cancelled_at: int | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was deleted or cancelled: what is in progress finishes, and nothing begins or goes again."""
+        return self.deleted_at is not None or self.cancelled_at is not None
 
 
 class Campaigns(Protocol):
@@ -246,6 +256,10 @@ class Campaigns(Protocol):
     async def replace(self, number: int, campaign: Campaign, at: int, version: int | None = None) -> CampaignRow | None:
         """Replace all the client's fields (guid and created_at stay). None where it is gone; raises Stale where a
         `version` is given that is not the campaign's any more."""
+
+    async def cancel(self, number: int, at: int) -> CampaignRow | None:
+        """End a campaign for good: nothing of it begins or goes again from now on, and what waits is cancelled by the
+        engine's sweep. One that was cancelled before stays as it is. None where it is gone."""
 
     async def delete(self, number: int, at: int) -> bool:
         """Gone from every answer at once; what waits is cancelled by the engine's sweep. False where it is gone."""
@@ -285,16 +299,19 @@ class Contacts(Protocol):
     """Contacts of a campaign."""
 
     async def add(self, contact: NewContact, at: int) -> None:
-        """Group-committed. Raises Conflict where the campaign has this guid; LookupError where the campaign is gone."""
+        """Group-committed. Raises Conflict where the campaign has this guid; LookupError where the campaign is gone,
+        and Cancelled where it was cancelled."""
 
     async def add_many(self, contacts: Sequence[NewContact], at: int) -> list[bool]:
-        """Add many in one transaction; False for each whose guid was in use. LookupError where a campaign is gone."""
+        """Add many in one transaction; False for each whose guid was in use. LookupError where a campaign is gone, and
+        Cancelled where one was cancelled: then none is added."""
 
     async def edit(self, campaign: int, guid: str, plan: EditPlanner, at: int, person: Person | None = None) -> bool:
         """Read the contact, let `plan` decide, and store its decision, and who it is where that is given, all in one
         transaction.
 
-        What `plan` raises undoes everything and comes through. False where there is no such contact.
+        What `plan` raises undoes everything and comes through. False where there is no such contact. Raises Cancelled
+        where something would begin of a campaign that was cancelled.
         `plan` runs in the store's thread: it must be quick and pure.
         """
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from campana.storage.campaign_rows import count_of
 from campana.storage.happenings import first_status, new_shape
 from campana.storage.persons import person_columns
 from campana.storage.postgres.database import Connection
@@ -20,7 +21,7 @@ from campana.storage.tables import contact_id, delivery_id, number_of
 # Dialect twins. A campaign's row is the lock under which its contacts get their numbers: they are committed in the
 # order of their numbers, and whoever sees the count of a campaign sees every contact up to it.
 _COUNTERS = """
-SELECT number, contacts, deleted_at FROM campaigns WHERE number = ANY($1::bigint[])
+SELECT number, contacts, deleted_at, cancelled_at FROM campaigns WHERE number = ANY($1::bigint[])
 ORDER BY number FOR NO KEY UPDATE
 """
 _ADD = f"""
@@ -55,15 +56,17 @@ class Addition(msgspec.Struct, frozen=True):
 
 
 async def add_all(connection: Connection, new: Sequence[NewContact], at: int) -> list[Exception | None]:
-    """Add contacts of any campaigns; for each None, or why it was not added (Conflict, LookupError)."""
+    """Add contacts of any campaigns; for each None, or why it was not added (Conflict, LookupError, Cancelled)."""
     wanted = sorted({contact.campaign for contact in new})
     rows = await connection.fetch(_COUNTERS, wanted)
-    counters: dict[int, int] = {row["number"]: row["contacts"] for row in rows if row["deleted_at"] is None}
+    found = {number: count_of(row) for number, *row in rows}
+    counters = {number: count for number, count in found.items() if isinstance(count, int)}
     answers: list[Exception | None] = [None] * len(new)
     ids = []
     for index, contact in enumerate(new):
-        if contact.campaign not in counters:
-            answers[index] = LookupError("campaign")
+        count = found[contact.campaign] if contact.campaign in found else count_of(None)
+        if isinstance(count, Exception):
+            answers[index] = count
             ids.append(0)
             continue
         counters[contact.campaign] += 1

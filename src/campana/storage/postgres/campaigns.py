@@ -12,6 +12,7 @@ import asyncpg
 
 from campana.domain.campaign import Campaign, content_changed
 from campana.domain.delivery import Medium
+from campana.domain.progress import EventKind
 from campana.storage.campaign_rows import CampaignReader, campaign_columns
 from campana.storage.contents import body_of
 from campana.storage.happenings import PAUSING, happened
@@ -128,11 +129,24 @@ class PostgresCampaigns:
             if new.is_paused != old.campaign.is_paused:
                 await happen(connection, [happened(number, PAUSING[new.is_paused], at)])
             paused, media, body = campaign_columns(new)
+            if old.cancelled_at is not None:
+                media = 0
             row = {"to_revision": revision, "to_version": old.version + 1, "paused": paused}
             await run(connection, queries.replace, campaign=number, media_bits=media, to_body=body, **row)
             return True
 
         return await self._must_find(number) if await self._database.write(work) else None
+
+    async def cancel(self, number: int, at: int) -> CampaignRow | None:
+        """End a campaign for good. None where it is gone."""
+
+        async def work(connection: Connection) -> None:
+            if await run(connection, queries.cancel, campaign=number, at=at):
+                await happen(connection, [happened(number, EventKind.CANCELLED, at)])
+
+        await self._database.write(work, first=alone_with_campaign(number))
+        row = await self.find_number(number)
+        return None if row is None or row.deleted_at is not None else row
 
     async def delete(self, number: int, at: int) -> bool:
         """Gone from every answer at once; what waits is cancelled by the engine's sweep."""

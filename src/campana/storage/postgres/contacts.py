@@ -27,12 +27,12 @@ from campana.storage.persons import (
     unbegun_range,
 )
 from campana.storage.postgres.adding import Addition, add_all
-from campana.storage.postgres.database import Collision, Connection, Database, fetch, fetch_row, run
+from campana.storage.postgres.database import Collision, Connection, Database, among_campaigns, fetch, fetch_row, run
 from campana.storage.postgres.gathering import Gathering
 from campana.storage.postgres.happenings import happen
 from campana.storage.postgres.recording import list_due
 from campana.storage.queries import contacts as queries
-from campana.storage.store import ContactDetails, ContactLine, NewContact, StoreUnavailable, Unbegun
+from campana.storage.store import Cancelled, ContactDetails, ContactLine, NewContact, StoreUnavailable, Unbegun
 from campana.storage.tables import CONTACT_BITS, contact_id, contacts, deliveries, delivery_id, lanes, number_of
 
 FIRST_PAGE = 20
@@ -92,7 +92,7 @@ class PostgresContacts:
         async def work(connection: Connection) -> list[bool]:
             answers = await add_all(connection, new, at)
             for answer in answers:
-                if isinstance(answer, LookupError):
+                if isinstance(answer, LookupError | Cancelled):
                     raise answer
             return [answer is None for answer in answers]
 
@@ -109,6 +109,8 @@ class PostgresContacts:
             states = await _read_states(connection, campaign, number)
             known = {state.medium: state.status for state in states}
             changes = plan(states, person_of(*found[1:]))
+            if any(change.begins for change in changes):
+                await _demand_alive(connection, campaign)
             if person is not None:
                 name, reference, fields = person_columns(person)
                 named = {"to_name": name, "to_reference": reference, "to_fields": fields}
@@ -117,7 +119,7 @@ class PostgresContacts:
                 await _store_change(connection, _Edit(campaign, number, at), change, known.get(change.medium))
             return True
 
-        return await self._database.write(work)
+        return await self._database.write(work, first=among_campaigns(campaign))
 
     async def details(
         self, campaign: int, after: int, limit: int, reference: str | None = None
@@ -260,6 +262,13 @@ async def _read_states(connection: Connection, campaign: int, number: int) -> li
     rows = await fetch(connection, _STATES, **{medium.name.lower(): id_ for medium, id_ in ids.items()})
     of_id = {id_: medium for medium, id_ in ids.items()}
     return [MediumState(of_id[row[0]], *row[1:]) for row in rows]
+
+
+async def _demand_alive(connection: Connection, campaign: int) -> None:
+    """Raises Cancelled. The transaction is among_campaigns with this one."""
+    (found,) = await fetch(connection, queries.cancelled_at, campaign=campaign)
+    if found[0] is not None:
+        raise Cancelled
 
 
 @dataclass(frozen=True, slots=True)

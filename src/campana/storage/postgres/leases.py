@@ -14,7 +14,7 @@ import msgspec
 
 from campana.domain.delivery import Medium, Status
 from campana.domain.outcome import DeliveryCode
-from campana.storage.outcomes import after_deletion
+from campana.storage.outcomes import after_the_end
 from campana.storage.postgres.database import Connection, run
 from campana.storage.postgres.happenings import each_happened
 from campana.storage.postgres.planning import add_chunk
@@ -74,7 +74,9 @@ FROM next, found
 """
 _HOLD = """
 UPDATE chunks SET mark = coalesce($4::bigint, mark) WHERE id = $1 AND owner = $2 AND epoch = $3
-RETURNING (SELECT c.deleted_at IS NOT NULL FROM campaigns AS c WHERE c.number = chunks.campaign), size
+RETURNING (
+  SELECT c.deleted_at IS NOT NULL OR c.cancelled_at IS NOT NULL FROM campaigns AS c WHERE c.number = chunks.campaign
+), size
 """
 _end_of_reach = Pair.of("""
 SELECT max(id) FROM (
@@ -145,11 +147,11 @@ async def split(connection: Connection, lease: Lease, groups: Sequence[Sequence[
 
 class Recorded(NamedTuple):
     """What a step found: how many deliveries its chunk has but for withdrawn ones, how many were recorded, and whether
-    the campaign is deleted."""
+    the campaign is over."""
 
     size: int
     moved: int
-    deleted: bool
+    is_over: bool
 
 
 def goes_at_once(judged: Sequence[Judged]) -> bool:
@@ -160,14 +162,14 @@ def goes_at_once(judged: Sequence[Judged]) -> bool:
 async def record_at_once(connection: Connection, step: Step) -> Recorded:
     """Move the mark and write what a lease's owner judged, in one statement.
 
-    None of it goes again, so that it is all the same to it whether the campaign is deleted. Raises LeaseLost before
+    None of it goes again, so that it is all the same to it whether the campaign is over. Raises LeaseLost before
     any change; asyncpg.UniqueViolationError as `record_run`.
     """
     mark = step.upcoming[-1] if step.upcoming else None
     if step.judged:
         return Recorded(*await record_run(connection, step.lease, mark, step.judged), False)
-    deleted, size = await _hold(connection, step.lease, mark)
-    return Recorded(size, 0, deleted)
+    is_over, size = await _hold(connection, step.lease, mark)
+    return Recorded(size, 0, is_over)
 
 
 async def record_step(connection: Connection, step: Step) -> Recorded:
@@ -175,11 +177,11 @@ async def record_step(connection: Connection, step: Step) -> Recorded:
 
     Raises LeaseLost before any change. The transaction is among_campaigns with its campaign.
     """
-    deleted, size = await _hold(connection, step.lease, step.upcoming[-1] if step.upcoming else None)
+    is_over, size = await _hold(connection, step.lease, step.upcoming[-1] if step.upcoming else None)
     judged = step.judged
-    if deleted:
-        judged = [msgspec.structs.replace(one, change=after_deletion(one.change, True)) for one in judged]
-    return Recorded(size, await record(connection, judged), deleted)
+    if is_over:
+        judged = [msgspec.structs.replace(one, change=after_the_end(one.change, True)) for one in judged]
+    return Recorded(size, await record(connection, judged), is_over)
 
 
 async def withdrawn(connection: Connection, upcoming: Sequence[int]) -> frozenset[int]:
@@ -194,7 +196,7 @@ class Ending:
     chunk: int
     span: Span
     opens_at: int
-    deleted: bool
+    is_over: bool
     now: int
 
 
@@ -207,7 +209,7 @@ def ends_at_once(step: Step) -> bool:
 async def end_at_once(connection: Connection, step: Step) -> bool:
     """Write what a lease's owner judged and end the lease, in one statement.
 
-    Nothing of its chunk waits again, so that it is all the same whether the campaign is deleted. False where there was
+    Nothing of its chunk waits again, so that it is all the same whether the campaign is over. False where there was
     something left: then the lease goes on. Raises LeaseLost and asyncpg.UniqueViolationError as `record_run`.
     """
     return await record_last_run(connection, step.lease, step.judged)
@@ -215,28 +217,28 @@ async def end_at_once(connection: Connection, step: Step) -> bool:
 
 async def end(connection: Connection, ending: Ending) -> bool:
     """End a lease; tell whether something of its chunk waits again."""
-    waiting = await _wait(connection, ending.span, ending.deleted, ending.now)
-    if waiting and not ending.deleted:
+    waiting = await _wait(connection, ending.span, ending.is_over, ending.now)
+    if waiting and not ending.is_over:
         await run(connection, queries.give_back, chunk=ending.chunk, to_opens=ending.opens_at, to_size=waiting)
         return True
     await run(connection, queries.drop, chunk=ending.chunk)
     return False
 
 
-async def _wait(connection: Connection, span: Span, deleted: bool, now: int) -> int:
+async def _wait(connection: Connection, span: Span, is_over: bool, now: int) -> int:
     """Have what is *sending* wait again, or end where nothing goes again; how many they were."""
-    ((waiting,),) = await span.fetch(connection, _wait_again, deleted, now)
+    ((waiting,),) = await span.fetch(connection, _wait_again, is_over, now)
     return int(waiting)
 
 
 async def _hold(connection: Connection, lease: Lease, mark: int | None) -> tuple[bool, int]:
-    """Move the mark of a lease, if one is given; tell whether its campaign is deleted, and the chunk's size. Raises
+    """Move the mark of a lease, if one is given; tell whether its campaign is over, and the chunk's size. Raises
     LeaseLost."""
     held = await connection.fetchrow(_HOLD, lease.chunk, lease.owner, lease.epoch, mark)
     if held is None:
         raise LeaseLost
-    deleted, size = held
-    return deleted, size
+    is_over, size = held
+    return is_over, size
 
 
 async def _shorten(connection: Connection, lease: Lease, now: int) -> None:

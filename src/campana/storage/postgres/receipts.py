@@ -219,7 +219,7 @@ class PostgresReceipts:
             if lane not in of_lane:
                 # It is there: its deliveries are removed before it, and we hold one.
                 campaign = campaigns[campaign_of(delivery)]
-                of_lane[lane] = rules(campaign, medium_of(delivery)), campaign.deleted_at is not None
+                of_lane[lane] = rules(campaign, medium_of(delivery)), campaign.is_over
         return lambda delivery: of_lane[delivery >> CONTACT_BITS]
 
 
@@ -256,7 +256,7 @@ async def _match(connection: Connection, batch: Sequence[Receipt]) -> dict[int, 
 
 
 async def _hold_deliveries(connection: Connection, ids: Sequence[int]) -> list[int]:
-    """Keep deliveries from moving, and their campaigns from being deleted, until the transaction ends."""
+    """Keep deliveries from moving, and their campaigns from being ended, until the transaction ends."""
     await connection.execute(among_campaigns(*{campaign_of(one) for one in ids}))
     return [row[0] for row in await connection.fetch(_HOLD_DELIVERIES, ids)]
 

@@ -18,9 +18,11 @@ from campana.domain.person import Person, person_of
 from campana.domain.retry import Fate, Tried, decide
 from campana.storage.campaign_rows import CampaignReader
 from campana.storage.contents import content_of
-from campana.storage.outcomes import after_deletion
+from campana.storage.happenings import cancelled_all
+from campana.storage.outcomes import after_the_end
 from campana.storage.postgres.campaigns import find_numbers
 from campana.storage.postgres.database import Connection, Database, among_campaigns, fetch, fetch_row, run
+from campana.storage.postgres.happenings import happen
 from campana.storage.postgres.leases import (
     IN_THEIR_TURN,
     Ending,
@@ -41,16 +43,17 @@ from campana.storage.postgres.spans import Pair, Span
 from campana.storage.queries import river as queries
 from campana.storage.river import ClaimedDelivery, ClaimQuery, Cut, Judged, Lane, Lease, Moved, Rules, Step, Waiting
 from campana.storage.store import CampaignRow
-from campana.storage.tables import chunks, contact_id, delivery_id, lanes, number_of
+from campana.storage.tables import chunks, contact_id, deliveries, delivery_id, lanes, number_of
 
 SWEPT_AT_ONCE = 50
 """Lapsed leases that are ended in one transaction."""
 CANCELLED_AT_ONCE = 20_000
-"""Contact numbers that the sweep of a deleted campaign passes in one transaction."""
+"""Contact numbers that the sweep of a campaign that is over passes in one transaction."""
 
 # What somebody else is at work on is left to them.
 _LAPSED = queries.lapsed.with_for_update(of=chunks, skip_locked=True)
-_DELETED_LANE = queries.deleted_lane.with_for_update(of=lanes, skip_locked=True)
+_LANE_THAT_IS_OVER = queries.lane_that_is_over.with_for_update(of=lanes, skip_locked=True)
+_WAITING_RANGE = queries.waiting_range.with_for_update(of=deliveries, key_share=True)
 
 # Dialect twins.
 _PERSONS = "SELECT id, name, reference, fields FROM contacts WHERE id = ANY($1::bigint[])"
@@ -119,7 +122,7 @@ class PostgresRiver:
         async def work(connection: Connection) -> bool:
             recorded = await record_step(connection, step)
             span = Span.of([delivery.id for delivery in step.lease.deliveries])
-            return await end(connection, Ending(step.lease.chunk, span, opens_at, recorded.deleted, step.now))
+            return await end(connection, Ending(step.lease.chunk, span, opens_at, recorded.is_over, step.now))
 
         return await self._database.write(work, first=among_campaigns(step.lease.campaign))
 
@@ -142,9 +145,9 @@ class PostgresRiver:
             if ended < SWEPT_AT_ONCE:
                 return moved
 
-    async def sweep_deleted(self) -> bool:
-        """Cancel some of what waits of deleted campaigns."""
-        return await self._database.write(_sweep_deleted)
+    async def sweep_over(self, now: int) -> bool:
+        """Cancel some of what waits of campaigns that are over."""
+        return await self._database.write(lambda connection: _sweep_over(connection, now))
 
     async def content(self, campaign: int, revision: int, medium: Medium) -> Content | None:
         """What a campaign's revision says on a medium."""
@@ -200,25 +203,28 @@ async def _end_lapsed(connection: Connection, chunk: Any, campaign: CampaignRow,
     """End a lapsed lease: below its mark it is uncertain, and above it waits again."""
     medium = Medium(chunk["medium"])
     span = Span.stored(chunk["first"], chunk["last"], chunk["ids"])
-    deleted = campaign.deleted_at is not None
+    is_over = campaign.is_over
     rule = rules(campaign, medium)
     judged, moved = [], []
     for delivery, attempt, left in await span.fetch(connection, _stranded, chunk["mark"]):
         change = decide(Fate.UNCERTAIN, DeliveryCode.UNCERTAIN, Tried(attempt, left, now), rule)
-        judged.append(Judged(delivery, attempt, after_deletion(change, deleted), "", now))
+        judged.append(Judged(delivery, attempt, after_the_end(change, is_over), "", now))
         moved.append(Moved(campaign.number, medium, change.code, change.retry_at is not None))
     await record(connection, judged)
-    await end(connection, Ending(chunk["id"], span, chunk["opens_at"], deleted, now))
+    await end(connection, Ending(chunk["id"], span, chunk["opens_at"], is_over, now))
     return moved
 
 
-async def _sweep_deleted(connection: Connection) -> bool:
-    lane = await fetch_row(connection, _DELETED_LANE)
+async def _sweep_over(connection: Connection, now: int) -> bool:
+    lane = await fetch_row(connection, _LANE_THAT_IS_OVER)
     if lane is None:
         return False
-    campaign, medium, cancelled, contacts = lane
+    campaign, medium, cancelled, contacts, deleted_at = lane
     upto = min(cancelled + CANCELLED_AT_ONCE, contacts)
     after, last = (delivery_id(campaign, medium, number) for number in (cancelled, upto))
+    if deleted_at is None:
+        waiting = await fetch(connection, _WAITING_RANGE, after=after, upto=last)
+        await happen(connection, cancelled_all(waiting, now))
     await run(connection, queries.cancel_range, after=after, upto=last)
     if upto < contacts:
         await run(connection, queries.set_cancelled, of_campaign=campaign, of_medium=medium, to=upto)

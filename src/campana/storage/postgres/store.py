@@ -15,6 +15,7 @@ from campana.storage.postgres.campaigns import PostgresCampaigns
 from campana.storage.postgres.cluster import PostgresCluster
 from campana.storage.postgres.contacts import PostgresContacts
 from campana.storage.postgres.database import Database, Pooling
+from campana.storage.postgres.deliveries import PostgresDeliveries
 from campana.storage.postgres.instance import PostgresInstances
 from campana.storage.postgres.keys import PostgresKeys
 from campana.storage.postgres.progress import PostgresProgress
@@ -37,6 +38,7 @@ class PostgresStore:
         self.campaigns = PostgresCampaigns(database)
         self.contacts = PostgresContacts(database)
         self.attempts = PostgresAttempts(database)
+        self.deliveries = PostgresDeliveries(database)
         self.progress = PostgresProgress(database)
         self.keys = PostgresKeys(database)
         self.answers = PostgresAnswers(database)

@@ -22,6 +22,7 @@ _COLUMNS = (
     accounts.c.id,
     accounts.c.time_zone,
     campaigns.c.body,
+    campaigns.c.cancelled_at,
 )
 _joined = (
     select(*_COLUMNS)
@@ -56,6 +57,11 @@ replace = (
         media=bindparam("media_bits"),
         body=bindparam("to_body"),
     )
+)
+cancel = (
+    update(campaigns)
+    .where(campaigns.c.number == bindparam("campaign"), _alive, campaigns.c.cancelled_at.is_(None))
+    .values(cancelled_at=bindparam("at"), media=0, version=campaigns.c.version + 1)
 )
 mark_deleted = (
     update(campaigns)

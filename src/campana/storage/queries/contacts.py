@@ -29,7 +29,10 @@ from campana.storage.compiled import among
 from campana.storage.tables import campaigns, chunks, contacts, deliveries, due, lanes
 
 _alive = contacts.c.deleted_at.is_(None)
-counter = select(campaigns.c.contacts, campaigns.c.deleted_at).where(campaigns.c.number == bindparam("campaign"))
+counter = select(campaigns.c.contacts, campaigns.c.deleted_at, campaigns.c.cancelled_at).where(
+    campaigns.c.number == bindparam("campaign")
+)
+cancelled_at = select(campaigns.c.cancelled_at).where(campaigns.c.number == bindparam("campaign"))
 count_up = update(campaigns).where(campaigns.c.number == bindparam("campaign")).values(contacts=bindparam("to"))
 find = select(contacts.c.id).where(
     contacts.c.campaign == bindparam("campaign"), contacts.c.guid == bindparam("guid"), _alive

@@ -123,11 +123,26 @@ lapsed = (
     .order_by(chunks.c.id)
     .limit(bindparam("most"))
 )
-deleted_lane = (
-    select(lanes.c.campaign, lanes.c.medium, func.coalesce(lanes.c.cancelled, 0), campaigns.c.contacts)
+lane_that_is_over = (
+    select(
+        lanes.c.campaign,
+        lanes.c.medium,
+        func.coalesce(lanes.c.cancelled, 0),
+        campaigns.c.contacts,
+        campaigns.c.deleted_at,
+    )
     .join_from(lanes, campaigns, campaigns.c.number == lanes.c.campaign)
-    .where(campaigns.c.deleted_at.is_not(None))
+    .where(or_(campaigns.c.deleted_at.is_not(None), campaigns.c.cancelled_at.is_not(None)))
     .limit(1)
+)
+waiting_range = (
+    select(deliveries.c.id, deliveries.c.status)
+    .where(
+        deliveries.c.id > bindparam("after"),
+        deliveries.c.id <= bindparam("upto"),
+        among(deliveries.c.status, [Status.PENDING, Status.WAITING_FOR_RETRY]),
+    )
+    .order_by(deliveries.c.id)
 )
 cancel_range = (
     update(deliveries)

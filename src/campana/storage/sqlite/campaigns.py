@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from campana.domain.campaign import Campaign, content_changed
 from campana.domain.delivery import Medium
+from campana.domain.progress import EventKind
 from campana.storage.campaign_rows import CampaignReader, campaign_columns
 from campana.storage.compiled import run
 from campana.storage.contents import body_of
@@ -122,6 +123,8 @@ class SqliteCampaigns:
                 revision += 1
                 _freeze(connection, number, revision, new)
             paused, media, body = campaign_columns(new)
+            if old.cancelled_at is not None:
+                media = 0
             if new.is_paused != old.campaign.is_paused:
                 happen(connection, [happened(number, PAUSING[new.is_paused], at)])
             run(
@@ -137,6 +140,17 @@ class SqliteCampaigns:
             return True
 
         return self._must_find(number) if await self._database.write(work) else None
+
+    async def cancel(self, number: int, at: int) -> CampaignRow | None:
+        """End a campaign for good. None where it is gone."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            if run(connection, queries.cancel, campaign=number, at=at).rowcount:
+                happen(connection, [happened(number, EventKind.CANCELLED, at)])
+
+        await self._database.write(work)
+        row = await self.find_number(number)
+        return None if row is None or row.deleted_at is not None else row
 
     async def delete(self, number: int, at: int) -> bool:
         """Gone from every answer at once; what waits is cancelled by the engine's sweep."""

@@ -17,6 +17,7 @@ from sqlalchemy.sql.expression import ClauseElement
 from campana.domain.contact import Admitted, EditPlanner, MediumState, ReplaceMedium
 from campana.domain.delivery import Medium, Status
 from campana.domain.person import Person, person_of
+from campana.storage.campaign_rows import count_of
 from campana.storage.compiled import run
 from campana.storage.happenings import How, came, first_status, moved_alike, new_shape, went
 from campana.storage.persons import (
@@ -31,7 +32,7 @@ from campana.storage.queries import contacts as queries
 from campana.storage.sqlite.database import Database
 from campana.storage.sqlite.happenings import happen
 from campana.storage.sqlite.recording import list_due
-from campana.storage.store import Conflict, ContactDetails, ContactLine, NewContact, Unbegun
+from campana.storage.store import Cancelled, Conflict, ContactDetails, ContactLine, NewContact, Unbegun
 from campana.storage.tables import (
     CONTACT_BITS,
     contact_id,
@@ -108,7 +109,7 @@ class SqliteContacts:
         def work(connection: sqlite3.Connection) -> list[bool]:
             answers = _add_all(connection, new, at)
             for answer in answers:
-                if isinstance(answer, LookupError):
+                if isinstance(answer, LookupError | Cancelled):
                     raise answer
             return [answer is None for answer in answers]
 
@@ -125,6 +126,8 @@ class SqliteContacts:
             states = _read_states(connection, campaign, number)
             known = {state.medium: state.status for state in states}
             changes = plan(states, person_of(*found[1:]))
+            if any(change.begins for change in changes):
+                _demand_alive(connection, campaign)
             if person is not None:
                 name, reference, fields = person_columns(person)
                 named = {"to_name": name, "to_reference": reference, "to_fields": fields}
@@ -240,7 +243,7 @@ def _add_together(connection: sqlite3.Connection, items: list[_Addition]) -> lis
 
 
 def _add_all(connection: sqlite3.Connection, new: Sequence[NewContact], at: int) -> list[BaseException | None]:
-    """Add contacts of any campaigns; for each None, or why it was not added (Conflict, LookupError)."""
+    """Add contacts of any campaigns; for each None, or why it was not added (Conflict, LookupError, Cancelled)."""
     answers: list[BaseException | None] = [None] * len(new)
     numbers = _number(connection, new, answers)
     rows = [
@@ -273,22 +276,22 @@ def _add_all(connection: sqlite3.Connection, new: Sequence[NewContact], at: int)
 def _number(
     connection: sqlite3.Connection, new: Sequence[NewContact], answers: list[BaseException | None]
 ) -> list[int]:
-    """Give each contact its running number in its campaign; 0, and LookupError as answer, where that is gone."""
-    counters: dict[int, int | None] = {}
+    """Give each contact its running number in its campaign; 0, and why not as answer, where that takes none."""
+    counters: dict[int, int | Exception] = {}
     numbers: list[int] = []
     for index, contact in enumerate(new):
         if contact.campaign not in counters:
             row = run(connection, queries.counter, campaign=contact.campaign).fetchone()
-            counters[contact.campaign] = None if row is None or row[1] is not None else row[0]
+            counters[contact.campaign] = count_of(row)
         count = counters[contact.campaign]
-        if count is None:
-            answers[index] = LookupError("campaign")
+        if isinstance(count, Exception):
+            answers[index] = count
             numbers.append(0)
             continue
         counters[contact.campaign] = count + 1
         numbers.append(count + 1)
     for campaign, count in counters.items():
-        if count is not None:
+        if isinstance(count, int):
             run(connection, queries.count_up, campaign=campaign, to=count)
     return numbers
 
@@ -311,6 +314,12 @@ def _read_states(connection: sqlite3.Connection, campaign: int, number: int) -> 
     ).fetchall()
     of_id = {id_: medium for medium, id_ in ids.items()}
     return [MediumState(of_id[row[0]], *row[1:]) for row in rows]
+
+
+def _demand_alive(connection: sqlite3.Connection, campaign: int) -> None:
+    """Raises Cancelled."""
+    if run(connection, queries.cancelled_at, campaign=campaign).fetchone()[0] is not None:
+        raise Cancelled
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,7 +203,7 @@ class SqliteReceipts:
             if known is None:
                 campaign = find_number(connection, self._campaigns, campaign_of(delivery))
                 assert campaign is not None  # its deliveries are removed before it
-                known = rules(campaign, medium_of(delivery)), campaign.deleted_at is not None
+                known = rules(campaign, medium_of(delivery)), campaign.is_over
                 of_lane[lane] = known
             return known
 

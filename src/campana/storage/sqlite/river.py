@@ -21,8 +21,8 @@ from campana.domain.retry import Fate, Tried, decide
 from campana.storage.campaign_rows import CampaignReader
 from campana.storage.compiled import run
 from campana.storage.contents import content_of
-from campana.storage.happenings import HappeningColumns, How, moved_alike, moved_all
-from campana.storage.outcomes import after_deletion
+from campana.storage.happenings import HappeningColumns, How, cancelled_all, moved_alike, moved_all
+from campana.storage.outcomes import after_the_end
 from campana.storage.queries import river as queries
 from campana.storage.river import (
     ClaimedDelivery,
@@ -53,7 +53,7 @@ another one, and a lease of the one must not pass for a lease of the other."""
 PASSED_AT_ONCE = 10_000
 """Deliveries that are looked at for one chunk: there may be millions in a row that are not to be sent."""
 CANCELLED_AT_ONCE = 20_000
-"""Contact numbers that the sweep of a deleted campaign passes in one transaction."""
+"""Contact numbers that the sweep of a campaign that is over passes in one transaction."""
 
 
 # Dialect twins: lists as JSON, so that a chunk is read or written in one call of the driver.
@@ -89,7 +89,9 @@ ORDER BY k.turn, k.id LIMIT 1
 """
 _HOLD = """
 UPDATE chunks SET mark = coalesce(:mark, mark) WHERE id = :chunk AND owner = :owner AND epoch = :epoch
-RETURNING (SELECT c.deleted_at IS NOT NULL FROM campaigns AS c WHERE c.number = chunks.campaign), size
+RETURNING (
+  SELECT c.deleted_at IS NOT NULL OR c.cancelled_at IS NOT NULL FROM campaigns AS c WHERE c.number = chunks.campaign
+), size
 """
 _HEARTBEAT = """
 UPDATE chunks SET lease_until = :until
@@ -130,9 +132,9 @@ WHERE {{where}} AND (status <> {Status.SENDING:d} OR attempts_left <= 0)
 """
 _WAIT_AGAIN = f"""
 UPDATE deliveries SET
-  status = CASE WHEN :deleted OR attempts_left <= 0 THEN {Status.CANCELLED:d}
+  status = CASE WHEN :is_over OR attempts_left <= 0 THEN {Status.CANCELLED:d}
     WHEN last_error <> 0 THEN {Status.WAITING_FOR_RETRY:d} ELSE {Status.PENDING:d} END,
-  last_error = CASE WHEN :deleted OR attempts_left <= 0 THEN {DeliveryCode.CANCELLED:d} ELSE last_error END,
+  last_error = CASE WHEN :is_over OR attempts_left <= 0 THEN {DeliveryCode.CANCELLED:d} ELSE last_error END,
   revision = CASE WHEN last_error = 0 THEN NULL ELSE revision END
 WHERE {{where}} AND status = {Status.SENDING:d}
 RETURNING id, status, last_error
@@ -249,7 +251,7 @@ class SqliteRiver:
                 run(connection, queries.drop, chunk=step.lease.chunk)
                 return False
             span = _Span.of([delivery.id for delivery in step.lease.deliveries])
-            return _end(connection, _Ending(step.lease.chunk, span, opens_at, recorded.deleted, step.now))
+            return _end(connection, _Ending(step.lease.chunk, span, opens_at, recorded.is_over, step.now))
 
         return await self._database.write(work)
 
@@ -270,9 +272,9 @@ class SqliteRiver:
             if ended < SWEPT_AT_ONCE:
                 return moved
 
-    async def sweep_deleted(self) -> bool:
-        """Cancel some of what waits of deleted campaigns."""
-        return await self._database.write(_sweep_deleted)
+    async def sweep_over(self, now: int) -> bool:
+        """Cancel some of what waits of campaigns that are over."""
+        return await self._database.write(lambda connection: _sweep_over(connection, now))
 
     async def content(self, campaign: int, revision: int, medium: Medium) -> Content | None:
         """What a campaign's revision says on a medium."""
@@ -302,17 +304,17 @@ class SqliteRiver:
             campaign = find_number(connection, self._campaigns, number)
             assert campaign is not None  # none is removed while something of it is leased
             span = _Span(first, last, ids)
-            deleted = campaign.deleted_at is not None
+            is_over = campaign.is_over
             rule = rules(campaign, Medium(medium))
             judged = []
             for delivery, attempt, left in _decode_stranded(
                 span.execute(connection, _stranded, mark=mark).fetchone()[0]
             ):
                 change = decide(Fate.UNCERTAIN, DeliveryCode.UNCERTAIN, Tried(attempt, left, now), rule)
-                judged.append(Judged(delivery, attempt, after_deletion(change, deleted), "", now))
+                judged.append(Judged(delivery, attempt, after_the_end(change, is_over), "", now))
                 moved.append(Moved(number, Medium(medium), change.code, change.retry_at is not None))
             record(connection, judged)
-            _end(connection, _Ending(chunk, span, opens_at, deleted, now))
+            _end(connection, _Ending(chunk, span, opens_at, is_over, now))
         return len(lapsed), moved
 
 
@@ -429,14 +431,14 @@ def _within_reach(connection: sqlite3.Connection, span: _Span) -> tuple[_Span, _
 
 
 def _hold(connection: sqlite3.Connection, lease: Lease, mark: int | None) -> tuple[bool, int]:
-    """Move the mark of a lease, if one is given; tell whether its campaign is deleted, and the chunk's size. Raises
+    """Move the mark of a lease, if one is given; tell whether its campaign is over, and the chunk's size. Raises
     LeaseLost."""
     key = {"chunk": lease.chunk, "owner": lease.owner, "epoch": lease.epoch, "mark": mark}
     held = connection.execute(_HOLD, key).fetchall()
     if not held:
         raise LeaseLost
-    deleted, size = held[0]
-    return bool(deleted), size
+    is_over, size = held[0]
+    return bool(is_over), size
 
 
 def _split(connection: sqlite3.Connection, lease: Lease, groups: Sequence[Sequence[ClaimedDelivery]]) -> list[Lease]:
@@ -466,20 +468,20 @@ def _split(connection: sqlite3.Connection, lease: Lease, groups: Sequence[Sequen
 
 class _Recorded(NamedTuple):
     """What a step found: how many deliveries its chunk has but for withdrawn ones, how many were recorded, and whether
-    the campaign is deleted."""
+    the campaign is over."""
 
     size: int
     moved: int
-    deleted: bool
+    is_over: bool
 
 
 def _record(connection: sqlite3.Connection, step: Step) -> _Recorded:
     """Move the mark and write what a lease's owner judged. Raises LeaseLost before any change."""
-    deleted, size = _hold(connection, step.lease, step.upcoming[-1] if step.upcoming else None)
+    is_over, size = _hold(connection, step.lease, step.upcoming[-1] if step.upcoming else None)
     judged = step.judged
-    if deleted:
-        judged = [msgspec.structs.replace(one, change=after_deletion(one.change, True)) for one in judged]
-    return _Recorded(size, record(connection, judged), deleted)
+    if is_over:
+        judged = [msgspec.structs.replace(one, change=after_the_end(one.change, True)) for one in judged]
+    return _Recorded(size, record(connection, judged), is_over)
 
 
 @dataclass(frozen=True, slots=True)
@@ -489,34 +491,33 @@ class _Ending:
     chunk: int
     span: _Span
     opens_at: int
-    deleted: bool
+    is_over: bool
     now: int
 
 
 def _end(connection: sqlite3.Connection, ending: _Ending) -> bool:
     """End a lease; tell whether something of its chunk waits again."""
-    again = ending.span.execute(connection, _wait_again, deleted=ending.deleted).fetchall()
+    again = ending.span.execute(connection, _wait_again, is_over=ending.is_over).fetchall()
     happen(connection, moved_all(((one, int(Status.SENDING), status, code) for one, status, code in again), ending.now))
     waiting = len(again)
-    if waiting and not ending.deleted:
+    if waiting and not ending.is_over:
         run(connection, queries.give_back, chunk=ending.chunk, to_opens=ending.opens_at, to_size=waiting)
         return True
     run(connection, queries.drop, chunk=ending.chunk)
     return False
 
 
-def _sweep_deleted(connection: sqlite3.Connection) -> bool:
-    lane = run(connection, queries.deleted_lane).fetchone()
+def _sweep_over(connection: sqlite3.Connection, now: int) -> bool:
+    lane = run(connection, queries.lane_that_is_over).fetchone()
     if lane is None:
         return False
-    campaign, medium, cancelled, contacts = lane
+    campaign, medium, cancelled, contacts, deleted_at = lane
     upto = min(cancelled + CANCELLED_AT_ONCE, contacts)
-    run(
-        connection,
-        queries.cancel_range,
-        after=delivery_id(campaign, medium, cancelled),
-        upto=delivery_id(campaign, medium, upto),
-    )
+    after, last = (delivery_id(campaign, medium, number) for number in (cancelled, upto))
+    if deleted_at is None:
+        waiting = run(connection, queries.waiting_range, after=after, upto=last).fetchall()
+        happen(connection, cancelled_all(waiting, now))
+    run(connection, queries.cancel_range, after=after, upto=last)
     if upto < contacts:
         run(connection, queries.set_cancelled, of_campaign=campaign, of_medium=medium, to=upto)
         return True

@@ -14,6 +14,7 @@ from campana.storage.sqlite.attempts import SqliteAttempts
 from campana.storage.sqlite.campaigns import SqliteCampaigns
 from campana.storage.sqlite.contacts import SqliteContacts
 from campana.storage.sqlite.database import Database
+from campana.storage.sqlite.deliveries import SqliteDeliveries
 from campana.storage.sqlite.instance import SqliteInstances
 from campana.storage.sqlite.keys import SqliteKeys
 from campana.storage.sqlite.progress import SqliteProgress
@@ -34,6 +35,7 @@ class SqliteStore:
         self.campaigns = SqliteCampaigns(database)
         self.contacts = SqliteContacts(database)
         self.attempts = SqliteAttempts(database)
+        self.deliveries = SqliteDeliveries(database)
         self.progress = SqliteProgress(database)
         self.keys = SqliteKeys(database)
         self.answers = SqliteAnswers(database)

@@ -1,0 +1,90 @@
+"""Owns deliveries as people look at them on SQLite, and what an operator says of one that is held.
+
+Must not know who may look, nor what a status means.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from campana.domain.delivery import Medium, Status
+from campana.domain.outcome import DeliveryCode
+from campana.storage.compiled import run
+from campana.storage.deliveries import (
+    ANY_STATUS,
+    DeliveryPage,
+    DeliveryPlace,
+    DeliveryRow,
+    delivery_row,
+    page_bounds,
+    page_of,
+    place_of,
+)
+from campana.storage.happenings import How, moved_alike
+from campana.storage.queries import contacts as of_contacts
+from campana.storage.queries import deliveries as queries
+from campana.storage.sqlite.database import Database
+from campana.storage.sqlite.happenings import happen
+from campana.storage.sqlite.recording import list_due
+from campana.storage.store import Cancelled
+from campana.storage.tables import contact_id, delivery_id, number_of
+
+
+class SqliteDeliveries:
+    """Deliveries of contacts that are not deleted; see the contract in storage/deliveries.py."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def page(
+        self, campaign: int, medium: Medium | None, status: Status | None, after: int, limit: int
+    ) -> DeliveryPage:
+        """Deliveries of a campaign, at most `limit`."""
+        bounds = page_bounds(campaign, medium, after)
+        which = {"base": contact_id(campaign, 0), "most": limit}
+        which["status"] = ANY_STATUS if status is None else int(status)
+
+        def read(connection: sqlite3.Connection) -> DeliveryPage:
+            rows = run(connection, queries.page, **bounds, **which).fetchall()
+            passed = (0, None) if len(rows) == limit else run(connection, queries.passed, **bounds).fetchone()
+            return page_of(rows, limit, passed)
+
+        return await self._database.read(read)
+
+    async def one(self, campaign: int, guid: str, medium: Medium) -> tuple[DeliveryRow, DeliveryPlace] | None:
+        """A contact's delivery on a medium, and where it waits; None where there is none."""
+        lane = {"campaign": campaign, "medium": int(medium)}
+        base = contact_id(campaign, 0)
+        which = {"guid": guid, "base": base, "distance": delivery_id(campaign, medium, 0) - base}
+
+        def read(connection: sqlite3.Connection) -> tuple[DeliveryRow, DeliveryPlace] | None:
+            found = run(connection, queries.one, **lane, **which).fetchone()
+            if found is None:
+                return None
+            *columns, delivery, is_planned, listed_at = found
+            unclaimed = run(connection, queries.unclaimed, delivery=delivery, **lane)
+            return delivery_row(medium, columns), place_of(delivery, is_planned, listed_at, unclaimed)
+
+        return await self._database.read(read)
+
+    async def decide(self, campaign: int, guid: str, medium: Medium, resend: bool, now: int) -> bool:
+        """An operator's word on an uncertain delivery that is held. Raises Cancelled."""
+
+        def work(connection: sqlite3.Connection) -> bool:
+            found = run(connection, of_contacts.find, campaign=campaign, guid=guid).fetchone()
+            if found is None:
+                return False
+            delivery = delivery_id(campaign, medium, number_of(found[0]))
+            if not resend:
+                given_up = run(connection, queries.give_up, delivery=delivery).rowcount > 0
+                how = How(Status.WAITING_FOR_RETRY, Status.PERMANENT_FAILURE, DeliveryCode.UNCERTAIN, now)
+                happen(connection, moved_alike([delivery] if given_up else [], how))
+                return given_up
+            if run(connection, of_contacts.cancelled_at, campaign=campaign).fetchone()[0] is not None:
+                raise Cancelled
+            goes = run(connection, queries.send_again, delivery=delivery, at=now).rowcount > 0
+            if goes:
+                list_due(connection, [(campaign, int(medium), now, delivery)])
+            return goes
+
+        return await self._database.write(work)
