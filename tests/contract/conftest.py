@@ -21,6 +21,7 @@ from campana.storage.sqlite import SqliteStore
 from campana.storage.store import CampaignRow, NewContact
 from campana.storage.tables import NEVER
 from tests.contract import postgres_kit
+from tests.contract.sqlite_kit import with_tables
 
 NOW = 1_800_000_000_000
 LATER = NOW + DAY
@@ -118,7 +119,9 @@ def empty(server: postgres_kit.Server | None, tmp_path: Path) -> Iterator[str]:
 async def store(server: postgres_kit.Server | None, tmp_path: Path) -> AsyncIterator[Any]:
     """An empty store."""
     name = await server.create() if server else ""
-    store: Any = await (PostgresStore.open(server.url(name)) if server else SqliteStore.open(tmp_path / "campana.db"))
+    store: Any = await (
+        PostgresStore.open(server.url(name)) if server else SqliteStore.open(with_tables(tmp_path / "campana.db"))
+    )
     yield store
     await store.close()
     if server:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from campana.services.principal import Role
 from campana.services.routes import RouteView, no_routes
 from campana.storage.sqlite import SqliteStore
 from campana.telemetry import Metrics
+from tests.contract.sqlite_kit import with_tables
 
 PASSWORD = "correct horse battery"
 START = 1_796_000_000_000
@@ -62,27 +62,12 @@ class RestHouse:
         return self.client(token, **headers)
 
 
-_made: list[bytes] = []
-
-
-async def _empty_database() -> bytes:
-    """A database with all tables: made once, since each of its steps is written to the disk."""
-    if not _made:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "campana.db"
-            await (await SqliteStore.open(path)).close()
-            _made.append(path.read_bytes())
-    return _made[0]
-
-
 @contextlib.asynccontextmanager
 async def rest_house(
     folder: Path, options: RestOptions | None = None, *, routes: RouteView = no_routes, **settings: Any
 ) -> AsyncIterator[RestHouse]:
     """A house with its door open; `settings` are of the services."""
-    path = folder / "campana.db"
-    path.write_bytes(await _empty_database())
-    store, time = await SqliteStore.open(path), Time()
+    store, time = await SqliteStore.open(with_tables(folder / "campana.db")), Time()
     service_options = ServiceOptions(hashing_cost=Cost(1, 8, 1), **settings)
     services = build_services(store, LocalBus(), time, service_options, Metrics(), routes=routes)
     for account in ("acme", "other"):

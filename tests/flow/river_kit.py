@@ -37,6 +37,7 @@ from campana.services.principal import Principal
 from campana.storage.sqlite import SqliteStore
 from campana.storage.store import NewContact, Watch
 from campana.telemetry import Metrics
+from tests.contract.sqlite_kit import with_tables
 
 CHEAP = Cost(passes=1, memory_kib=8, lanes=1)
 """The least that argon2 takes: tests protect nothing."""
@@ -280,7 +281,9 @@ async def flowing(
     """
     clock, bus, metrics = clock or MovedClock(), LocalBus(), Metrics()
     loop, committed = asyncio.get_running_loop(), asyncio.Event()
-    store = await SqliteStore.open(folder / "campana.db", Watch(lambda _: loop.call_soon_threadsafe(committed.set)))
+    store = await SqliteStore.open(
+        with_tables(folder / "campana.db"), Watch(lambda _: loop.call_soon_threadsafe(committed.set))
+    )
     house = build_services(store, bus, clock, replace(services or ServiceOptions(), hashing_cost=CHEAP), metrics)
     means = Means(clock, Speech(SpeechSettings(), folder / "speech"))
     ways = [(CHANNELS[one.channel].build(one, means), one) for one in routes] + list(built)

@@ -24,6 +24,7 @@ from campana.services.house import ServiceOptions, Services, build_services
 from campana.services.passwords import Cost
 from campana.storage.sqlite import SqliteStore
 from campana.telemetry import Metrics
+from tests.contract.sqlite_kit import with_tables
 
 SAMPLES = sorted((Path(__file__).parents[1] / "data" / "soap").glob("*.http"))
 CAMPAIGN = "0190A1B2-c3d4-7000-8000-5827b474ed98"
@@ -35,7 +36,7 @@ NOW = 1_795_443_652_500  # 2026-11-23T14:20:52.5Z
 @asynccontextmanager
 async def real_house(path: Path) -> AsyncIterator[Services]:
     """The real services on a store of their own, with the user that the house in memory has."""
-    store = await SqliteStore.open(path / "campana.db")
+    store = await SqliteStore.open(with_tables(path / "campana.db"))
     options = ServiceOptions(hashing_cost=Cost(passes=1, memory_kib=8, lanes=1))
     services = build_services(store, LocalBus(), lambda: NOW, options, Metrics())
     try:

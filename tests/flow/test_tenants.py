@@ -28,6 +28,7 @@ from campana.services.scopes import ALL_SCOPES
 from campana.services.users import NewUser
 from campana.storage.sqlite import SqliteStore
 from campana.telemetry import Metrics
+from tests.contract.sqlite_kit import with_tables
 
 PASSWORD = "correct horse battery"
 START = 1_790_000_000_000
@@ -89,7 +90,7 @@ class Street:
 
 @pytest.fixture
 async def street(tmp_path: Path) -> AsyncIterator[Street]:
-    store = await SqliteStore.open(tmp_path / "campana.db")
+    store = await SqliteStore.open(with_tables(tmp_path / "campana.db"))
     options = ServiceOptions(hashing_cost=Cost(1, 8, 1))
     services = build_services(store, LocalBus(), lambda: START, options, Metrics(), routes=two_routes)
     made = Street(services, tmp_path / "campana.db")

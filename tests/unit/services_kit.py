@@ -16,6 +16,7 @@ from campana.services.passwords import Cost
 from campana.services.principal import Principal
 from campana.storage.sqlite import SqliteStore
 from campana.telemetry import Metrics
+from tests.contract.sqlite_kit import with_tables
 
 CHEAP = Cost(passes=1, memory_kib=8, lanes=1)
 """The least that argon2 takes: tests hash often and protect nothing."""
@@ -61,7 +62,7 @@ class Kit:
 async def open_kit(
     path: Path, options: ServiceOptions | None = None, clock: HandClock | None = None
 ) -> AsyncIterator[Kit]:
-    store = await SqliteStore.open(path / "campana.db")
+    store = await SqliteStore.open(with_tables(path / "campana.db"))
     bus, metrics, clock = LocalBus(), Metrics(), clock or HandClock()
     options = replace(options or ServiceOptions(), hashing_cost=CHEAP)
     kit = Kit(build_services(store, bus, clock, options, metrics), store, clock, metrics)
