@@ -19,10 +19,12 @@ from campana.storage.postgres.deliveries import PostgresDeliveries
 from campana.storage.postgres.instance import PostgresInstances
 from campana.storage.postgres.keys import PostgresKeys
 from campana.storage.postgres.progress import PostgresProgress
+from campana.storage.postgres.publications import PostgresPublications
 from campana.storage.postgres.receipts import PostgresReceipts
 from campana.storage.postgres.retention import PostgresRetention
 from campana.storage.postgres.river import PostgresRiver
 from campana.storage.postgres.sessions import PostgresSessions
+from campana.storage.postgres.waits import PostgresWaits
 from campana.storage.store import UNWATCHED, Watch
 
 _DIRECT = Pooling()
@@ -46,6 +48,8 @@ class PostgresStore:
         self.receipts = PostgresReceipts(database)
         self.instances = PostgresInstances(database)
         self.retention = PostgresRetention(database)
+        self.publications = PostgresPublications(database)
+        self.waits = PostgresWaits(database)
         self.cluster = PostgresCluster(database)
 
     @classmethod

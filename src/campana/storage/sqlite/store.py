@@ -18,10 +18,12 @@ from campana.storage.sqlite.deliveries import SqliteDeliveries
 from campana.storage.sqlite.instance import SqliteInstances
 from campana.storage.sqlite.keys import SqliteKeys
 from campana.storage.sqlite.progress import SqliteProgress
+from campana.storage.sqlite.publications import SqlitePublications
 from campana.storage.sqlite.receipts import SqliteReceipts
 from campana.storage.sqlite.retention import SqliteRetention
 from campana.storage.sqlite.river import SqliteRiver
 from campana.storage.sqlite.sessions import SqliteSessions
+from campana.storage.sqlite.waits import SqliteWaits
 from campana.storage.store import UNWATCHED, Watch
 
 
@@ -43,6 +45,8 @@ class SqliteStore:
         self.receipts = SqliteReceipts(database)
         self.instances = SqliteInstances(database, path)
         self.retention = SqliteRetention(database)
+        self.publications = SqlitePublications(database)
+        self.waits = SqliteWaits(database)
 
     @classmethod
     async def open(cls, path: Path, watch: Watch = UNWATCHED, *, alone: bool = True) -> SqliteStore:

@@ -1,0 +1,96 @@
+"""Owns how far endpoints were told, and their secrets, on PostgreSQL.
+
+Must not know how an endpoint is told.
+"""
+
+from __future__ import annotations
+
+import asyncpg
+
+from campana.storage.postgres.database import Collision, Connection, Database, fetch, fetch_row, run
+from campana.storage.publication_rows import failure_columns, first_publication, of, publication_row, secrets_row
+from campana.storage.publications import Census, Failure, Publication, Secrets
+from campana.storage.queries import publications as queries
+
+
+class PostgresPublications:
+    """Endpoints; see the contract in storage/publications.py."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def address(self, campaign: int, endpoint: str) -> Publication:
+        """Note which endpoint a campaign has."""
+        known = await self.find(campaign)
+        if known is not None and known.endpoint == endpoint:
+            return known
+
+        async def work(connection: Connection) -> Publication:
+            if not await run(connection, queries.address, of_campaign=campaign, to_endpoint=endpoint):
+                try:
+                    await run(connection, queries.add, **first_publication(campaign, endpoint))
+                except asyncpg.UniqueViolationError:
+                    raise Collision from None
+            (row,) = await fetch(connection, queries.find, campaign=campaign)
+            return publication_row(row)
+
+        return await self._database.write(work)
+
+    async def find(self, campaign: int) -> Publication | None:
+        """How far a campaign's endpoint was told."""
+        row = await self._database.read(lambda connection: fetch_row(connection, queries.find, campaign=campaign))
+        return publication_row(row) if row else None
+
+    async def behind(self, after: int, limit: int) -> list[tuple[int, int]]:
+        """Campaigns whose endpoints have something to be told and were not given up, each with its account."""
+        rows = await self._database.read(lambda connection: fetch(connection, queries.behind, after=after, most=limit))
+        return [(campaign, account) for campaign, account in rows]
+
+    async def offer(self, told: Publication, upto: int) -> bool:
+        """Keep that the batch up to an event is about to be told."""
+        values = {**of(told), "of_sent": told.sent, "upto": upto}
+        return await self._database.write_at_once(lambda connection: run(connection, queries.offer, **values)) > 0
+
+    async def taken(self, told: Publication, upto: int, at: int) -> None:
+        """It has taken all events up to one."""
+        values = {**of(told), "upto": upto, "at": at}
+        await self._database.write_at_once(lambda connection: run(connection, queries.taken, **values))
+
+    async def failed(self, told: Publication, failure: Failure) -> None:
+        """It has not taken a batch."""
+        values = {**of(told), "of_sent": told.sent, **failure_columns(failure)}
+        await self._database.write(lambda connection: run(connection, queries.failed, **values))
+
+    async def retry(self, campaign: int) -> bool:
+        """Go on now."""
+        return (
+            await self._database.write_at_once(lambda connection: run(connection, queries.retry, of_campaign=campaign))
+            > 0
+        )
+
+    async def census(self) -> Census:
+        """How they are."""
+        (row,) = await self._database.read(lambda connection: fetch(connection, queries.census))
+        return Census(*map(int, row))
+
+    async def secrets(self, account: int) -> Secrets | None:
+        """The secrets of an account."""
+        row = await self._database.read(lambda connection: fetch_row(connection, queries.secrets, account=account))
+        return secrets_row(row)
+
+    async def begin_secret(self, account: int, secret: str) -> Secrets:
+        """Give an account its first secret, unless it has one."""
+        values = {"account": account, "to_secret": secret}
+        await self._database.write_at_once(lambda connection: run(connection, queries.begin_secret, **values))
+        return await self._must_have(account)
+
+    async def rotate_secret(self, account: int, secret: str, earlier_until: int) -> Secrets:
+        """Give an account a new secret."""
+        values = {"account": account, "to_secret": secret, "until": earlier_until}
+        await self._database.write(lambda connection: run(connection, queries.rotate_secret, **values))
+        return await self._must_have(account)
+
+    async def _must_have(self, account: int) -> Secrets:
+        secrets = await self.secrets(account)
+        assert secrets is not None  # accounts are never removed
+        return secrets
