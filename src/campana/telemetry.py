@@ -241,6 +241,7 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library left this one function untyped
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
+        self._add_progress(registry)
         self.contacts_accepted = Count(
             registry, "campana_contacts_accepted", "Destinations of contacts that were added.", "medium"
         )
@@ -301,6 +302,31 @@ class Metrics:
         )
         self.store_commit_seconds = Timing(
             registry, "campana_store_commit_seconds", "One durable commit of the database."
+        )
+
+    def _add_progress(self, registry: CollectorRegistry) -> None:
+        self.progress_events = Count(
+            registry, "campana_progress_events", "Events of campaigns that were numbered, so that they can be read."
+        )
+        self.publish_attempts = Count(
+            registry,
+            "campana_publish_attempts",
+            "Batches of events told to endpoints: taken, failed, or gone where the endpoint wants no more.",
+            "result",
+        )
+        self.endpoints = Level(
+            registry,
+            "campana_endpoints",
+            "Endpoints that failed lately, and those that were given up, where this process publishes for all.",
+            "state",
+        )
+        self.publish_backlog = Level(
+            registry,
+            "campana_publish_backlog",
+            "Events that endpoints have not taken yet, given-up ones' left out, where this process publishes for all.",
+        )
+        self.audit_repairs = Count(
+            registry, "campana_audit_repairs", "Counts of campaigns that were wrong and were set right."
         )
 
     def render(self) -> bytes:

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 from campana.bus.contract import Hint, News
 from campana.bus.local import LocalBus
+from campana.bus.outlets import Outlets
+from campana.bus.outside import Guard
 from campana.channels.contract import Route
 from campana.channels.email.settings import EmailRouteSettings
 from campana.channels.registry import CHANNELS, Means
@@ -288,11 +290,15 @@ async def flowing(
     means = Means(clock, Speech(SpeechSettings(), folder / "speech"))
     ways = [(CHANNELS[one.channel].build(one, means), one) for one in routes] + list(built)
     values = {"owner": f"test-{time.monotonic_ns()}", "retry_delays": (100,)}
-    engine = Engine(seen_as(store), ways, bus, EngineOptions(**(values | options)), Tools(clock, metrics))
+    # Signatures are of now, however far tests have moved the clock: receivers judge that.
+    outlet = Outlets(Guard(allow_private=True), MovedClock())
+    tools = Tools(clock, metrics)
+    engine = Engine(seen_as(store), ways, bus, EngineOptions(**(values | options)), tools, outlet=outlet)
     await engine.start()
     try:
         yield River(store, house, engine, bus, clock, metrics, committed)
     finally:
         await engine.stop(stop_budget)
+        await outlet.close()
         await house.close()
         await store.close()

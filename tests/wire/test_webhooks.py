@@ -8,12 +8,12 @@ from email.utils import formatdate
 
 import pytest
 import trustme
-from endpoint_kit import CUT, HANG, OK, Post, Receiver, names, receiving
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from campana.bus.endpoints import Answer, Message, Outcome
 from campana.bus.outside import Guard, OutsideError
 from campana.bus.webhooks import Webhooks
+from tests.endpoint_kit import CUT, HANG, OK, Post, Receiver, names, receiving
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 EARLIER = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 import trustme
-from endpoint_kit import HANG, acknowledging, last_of, names, receiving, receiving_socket
 from standardwebhooks import Webhook
 from websockets.asyncio.server import ServerConnection, serve
 
 from campana.bus.endpoints import Answer, Message, Outcome
 from campana.bus.outside import Guard
 from campana.bus.websocket import WebSockets
+from tests.endpoint_kit import HANG, acknowledging, last_of, names, receiving, receiving_socket
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 EARLIER = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"

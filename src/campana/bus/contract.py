@@ -27,6 +27,8 @@ class News(Enum):
     """A chunk of a campaign was claimed: `at` is its turn."""
     DUE = "due"
     """Something of a campaign falls due at the instant `at`."""
+    PROGRESS = "progress"
+    """A campaign has events up to the number `at`; 0: its endpoint is to be told again."""
     SHARES = "shares"
     """A process gave back, or lacks, part of a route."""
     MISSED = "missed"

@@ -5,6 +5,8 @@ Must not know which events a message holds, nor by which protocol it travels.
 
 from __future__ import annotations
 
+import base64
+import secrets as random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +17,15 @@ from standardwebhooks import Webhook
 
 ID, TIMESTAMP, SIGNATURE = "webhook-id", "webhook-timestamp", "webhook-signature"
 """Header names of https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md."""
+
+_PREFIX = "whsec_"
+_SECRET_BYTES = 24
+"""The convention asks for 24 to 64."""
+
+
+def new_secret() -> str:
+    """A secret to sign with, in the convention's form."""
+    return _PREFIX + base64.b64encode(random.token_bytes(_SECRET_BYTES)).decode("ascii")
 
 
 @dataclass(frozen=True, slots=True)

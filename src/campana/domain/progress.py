@@ -134,15 +134,15 @@ class Course:
 def is_finished(course: Course, balance: Balance, at: int) -> bool:
     """Tell whether nothing of a campaign can still change by itself.
 
-    That is so where nothing waits or is on its way on an enabled medium; of a cancelled one, on any. After the end of
-    its last window what waits is not begun any more, so that only what is on its way counts. Without contacts a
-    campaign is not finished before its end, as it has not begun.
+    That is so where nothing is on its way, and nothing waits on an enabled medium; of a cancelled one, on any. After
+    the end of its last window what waits is not begun any more, so that only what is on its way counts. Without
+    contacts a campaign is not finished before its end, as it has not begun.
     """
     if course.is_cancelled:
-        return balance.is_final(Medium)
+        return balance.is_settled(Medium)
     if next_opening(course.window, at) is None:
-        return not any(balance.among(medium, IN_PROGRESS) for medium in Medium)
-    return balance.contacts > 0 and balance.is_final(media_enabled(course.campaign))
+        return balance.is_settled(())
+    return balance.contacts > 0 and balance.is_settled(media_enabled(course.campaign))
 
 
 def state_of(course: Course, at: int, *, finished: bool) -> State:

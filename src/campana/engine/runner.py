@@ -13,11 +13,13 @@ from typing import Any, Protocol
 import structlog
 
 from campana.bus.contract import Bus, Hint, News
+from campana.bus.endpoints import Outlet
 from campana.channels.contract import Health, Route
 from campana.channels.settings import RouteSettings
 from campana.domain.delivery import Medium
 from campana.domain.moment import MINUTE, Clock
 from campana.domain.retry import RetryRule
+from campana.engine.auditing import Auditor
 from campana.engine.budgets import CommonPace
 from campana.engine.claiming import Claimer
 from campana.engine.duties import Duty
@@ -25,13 +27,17 @@ from campana.engine.gates import Gates
 from campana.engine.membership import Membership
 from campana.engine.options import EngineOptions, Tools, retry_rule
 from campana.engine.planning import Planner
+from campana.engine.publishing import Publisher
 from campana.engine.receipts import Asker, Mailroom
 from campana.engine.retention import Remover
 from campana.engine.sending import Notices, Sender
 from campana.engine.shares import Shares
 from campana.engine.sweeping import Sweeper
+from campana.engine.telling import Teller
 from campana.engine.ways import FarRoute, Ways
 from campana.storage.cluster import Cluster
+from campana.storage.progress import Progress
+from campana.storage.publications import Publications
 from campana.storage.retention import Retention
 from campana.storage.river import LateNews, Lease, Moved, River
 from campana.storage.store import CampaignRow, Campaigns
@@ -44,6 +50,9 @@ OVERDUE_DUTY_MS = MINUTE
 
 REMOVAL_DUTY_MS = MINUTE
 """How long after its last word the process that removes old data has that to itself."""
+
+AUDIT_DUTY_MS = MINUTE
+"""How long after its last word the process that audits has that to itself."""
 
 RESTART_SECONDS = 1.0
 """How long a bend rests after a defect, before it goes on."""
@@ -67,6 +76,12 @@ class EngineStore(Protocol):
     @property
     def retention(self) -> Retention: ...
 
+    @property
+    def progress(self) -> Progress: ...
+
+    @property
+    def publications(self) -> Publications: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Together:
@@ -89,9 +104,10 @@ class Engine:
         tools: Tools,
         *,
         together: Together | None = None,
+        outlet: Outlet | None = None,
     ) -> None:
         """Without `together`, no other process works on the store: whatever is leased at the start was left by a dead
-        one."""
+        one. Without `outlet`, no endpoint is told anything."""
         self._bus = bus
         self._options = options
         self._metrics = tools.metrics
@@ -114,6 +130,15 @@ class Engine:
         removal = Duty(cluster, "retention", options.owner, clock, REMOVAL_DUTY_MS)
         self._remover = Remover(store.retention, bus, options.retention, duty=removal, clock=clock)
         self._asker = Asker(store.river, store.receipts, self._ways, self.mailroom, duty_of=duty_of, clock=clock)
+        publishing = Duty(cluster, "publishing", options.owner, clock)
+        self._teller = Teller(store.progress, store.retention, self._gates, bus=bus, duty=publishing, tools=tools)
+        self._publisher = (
+            None
+            if outlet is None
+            else Publisher(store.publications, store.progress, store.campaigns, outlet, duty=publishing, tools=tools)
+        )
+        auditing = Duty(cluster, "auditing", options.owner, clock, AUDIT_DUTY_MS)
+        self._auditor = Auditor(store.progress, bus, auditing, tools)
         self._notices = Notices(
             self._claimer.used, self._claimer.stranded, self._claimer.goes_elsewhere, self._given_back, self._due
         )
@@ -142,6 +167,13 @@ class Engine:
         self._spawn("overdue-receipts", lambda: self._asker.ask_for_ever(self._rule))
         self._spawn("retention", self._remover.remove_for_ever)
         self._spawn("watching", self._watch)
+        self._spawn("auditing", self._auditor.audit_for_ever)
+        if self._publisher is None:
+            self._spawn("telling", lambda: self._teller.run(lambda row, changed: None))
+        else:
+            publisher = self._publisher
+            self._spawn("telling", lambda: self._teller.run(publisher.call))
+            self._spawn("publishing", publisher.run)
 
     async def stop(self, budget: float) -> None:
         """No new chunks; what is in flight is recorded; routes say goodbye. Within `budget` seconds."""
@@ -203,6 +235,7 @@ class Engine:
         self._planner.hear(hint)
         self._claimer.hear(hint)
         self._sweeper.hear(hint)
+        self._teller.hear(hint)
         if self._shares is not None:
             self._shares.hear(hint)
         if self._gates.concerns(hint):

@@ -17,13 +17,18 @@ from campana.services.campaigns import CampaignOptions, CampaignService, Ends
 from campana.services.contacts import ContactOptions, ContactService
 from campana.services.keys import KeyService
 from campana.services.passwords import STANDARD, Cost, Passwords
+from campana.services.progress import ProgressService, ProgressStores, Reaches, nobody_knows
 from campana.services.routes import RouteService, RouteView, no_routes
 from campana.services.sessions import SessionOptions, SessionService
 from campana.services.settings import SettingService
 from campana.services.tools import Tools
 from campana.services.users import UserService
+from campana.services.webhooks import WebhookService
 from campana.storage.doors import Answers, Keys
+from campana.storage.progress import Progress
+from campana.storage.publications import Publications
 from campana.storage.store import Accounts, Attempts, Campaigns, Contacts, Sessions
+from campana.storage.waits import Waits
 from campana.telemetry import Metrics
 
 
@@ -51,6 +56,15 @@ class ServicesStore(Protocol):
     @property
     def answers(self) -> Answers: ...
 
+    @property
+    def progress(self) -> Progress: ...
+
+    @property
+    def publications(self) -> Publications: ...
+
+    @property
+    def waits(self) -> Waits: ...
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceOptions:
@@ -77,6 +91,8 @@ class Services:
     settings: SettingService
     keys: KeyService
     answers: AnswerService
+    progress: ProgressService
+    webhooks: WebhookService
     tools: Tools
 
     async def close(self) -> None:
@@ -93,8 +109,10 @@ def build_services(
     metrics: Metrics,
     *,
     routes: RouteView = no_routes,
+    reaches: Reaches = nobody_knows,
 ) -> Services:
-    """Put the services of one process together. `routes` sees the routes of all processes."""
+    """Put the services of one process together. `routes` sees the routes of all processes, `reaches` which destinations
+    they lead to."""
     tools = Tools(clock, bus, metrics, Passwords(options.hashing_threads, options.hashing_cost))
     ends = Ends()
     return Services(
@@ -108,5 +126,9 @@ def build_services(
         settings=SettingService(store.accounts),
         keys=KeyService(store.keys, store.sessions, tools, options.sessions),
         answers=AnswerService(store.answers, tools),
+        progress=ProgressService(
+            ProgressStores(store.campaigns, store.progress, store.publications, store.waits), tools, reaches
+        ),
+        webhooks=WebhookService(store.publications, tools),
         tools=tools,
     )

@@ -16,7 +16,10 @@ from campana.api.http import HttpFront
 from campana.api.rest.app import RestApp, RestOptions
 from campana.api.soap.app import SoapApp, SoapOptions
 from campana.bus.contract import Bus
+from campana.bus.endpoints import Outlet
 from campana.bus.local import LocalBus
+from campana.bus.outlets import Outlets
+from campana.bus.outside import Guard as OutsideGuard
 from campana.bus.postgres import PostgresBus
 from campana.channels.email.listener import BounceListener
 from campana.channels.registry import Means
@@ -89,12 +92,15 @@ async def built(settings: Settings, role: Role, pins: Pins, speech: Speech) -> A
         tools = Tools(parts.now_ms if company is None else company.clock, metrics)
         board = RouteBoard(settings, None if company is None else company.membership)
         options = parts.service_options(settings)
-        services = build_services(store, bus, tools.clock, options, metrics, routes=board)
+        services = build_services(store, bus, tools.clock, options, metrics, routes=board, reaches=board.reach)
         closing.push_async_callback(services.close)
         engine = guard = listener = None
         if role.has_engine:
             means = Means(tools.clock, speech, mark)
-            engine = board.engine = _engine(_Site(settings, pins, owner, means), store, company, bus, tools)
+            outlet = Outlets(OutsideGuard(allow_private=settings.progress.allow_private_networks), tools.clock)
+            closing.push_async_callback(outlet.close)
+            site = _Site(settings, pins, owner, means, outlet)
+            engine = board.engine = _engine(site, store, company, bus, tools)
             guard = _guard(settings, store, metrics)
             listener = parts.bounce_listener(settings, pins, engine.mailroom, tools.clock)
         front = _front(settings, role, services, _Inside(engine, guard, company), metrics)
@@ -144,6 +150,7 @@ class _Site:
     pins: Pins
     owner: str
     means: Means
+    outlet: Outlet
 
 
 def _engine(site: _Site, store: Store, company: Company | None, bus: Bus, tools: Tools) -> Engine:
@@ -154,7 +161,8 @@ def _engine(site: _Site, store: Store, company: Company | None, bus: Bus, tools:
     if company is not None:
         far = parts.far_routes(site.settings, site.pins)
         together = Together(company.store.cluster, company.membership, far)
-    return Engine(store, parts.routes_of(near, site.means), bus, options, tools, together=together)
+    routes = parts.routes_of(near, site.means)
+    return Engine(store, routes, bus, options, tools, together=together, outlet=site.outlet)
 
 
 @dataclass(frozen=True, slots=True)

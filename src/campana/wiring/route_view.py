@@ -9,7 +9,10 @@ from collections.abc import Sequence
 
 from campana.channels.registry import CHANNELS
 from campana.config import Settings
+from campana.domain.delivery import Medium
+from campana.domain.waiting import Reach
 from campana.engine.membership import Membership
+from campana.engine.reach import fits
 from campana.engine.runner import Engine
 from campana.services.routes import RouteState
 
@@ -36,6 +39,14 @@ class RouteBoard:
                 RouteState(one.name, one.channel, medium, facts["health"], facts["reason"], tuple(one.accounts))
             )
         return states
+
+    def reach(self, medium: Medium, account: str, destination: str) -> Reach:
+        """How the routes are that lead an account (its id) to a destination."""
+        fitting = {one.name for one in self._routes if fits(one, CHANNELS[one.channel].medium, account, destination)}
+        found = [state for state in self() if state.name in fitting and state.medium is medium]
+        if not found:
+            return Reach.NONE
+        return Reach.UP if any(state.health == UP for state in found) else Reach.DOWN
 
     def _elsewhere(self, route: str) -> str:
         """The best that other processes say of a route."""
