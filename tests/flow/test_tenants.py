@@ -19,6 +19,8 @@ from campana.domain.contact import Communication, Contact
 from campana.domain.delivery import Medium
 from campana.domain.errors import MethodCode, MethodError
 from campana.services.access import MAY, Action
+from campana.services.campaigns import CampaignQuery
+from campana.services.deliveries import DeliveryQuery
 from campana.services.house import ServiceOptions, Services, build_services
 from campana.services.keys import Wanted as WantedKey
 from campana.services.passwords import Cost
@@ -116,6 +118,11 @@ async def guids_of(services: Services, who: Principal) -> list[str]:
     return [found.guid for found in await services.campaigns.active(who)]
 
 
+async def guids_of_a_page(services: Services, who: Principal) -> list[str]:
+    found, _ = await services.campaigns.page(who, CampaignQuery())
+    return [seen.row.campaign.guid for seen in found]
+
+
 async def names_of_routes(services: Services, who: Principal) -> list[str]:
     return [state.name for state in await services.routes.list(who)]
 
@@ -162,6 +169,24 @@ ATTEMPTS: dict[str, list[tuple[str, Attempt, object]]] = {
         ("theirs", lambda s, who: s.campaigns.update(who, campaign(THEIRS, "x")), NOT_FOUND),
         ("theirs, whole", lambda s, who: s.campaigns.update(who, campaign(THEIRS, "x"), whole=True), NOT_FOUND),
     ],
+    "campaigns.look": [("theirs", lambda s, who: s.campaigns.look(who, THEIRS), NOT_FOUND)],
+    "campaigns.page": [("lists only ours", guids_of_a_page, [OURS])],
+    "campaigns.pause": [("theirs", lambda s, who: s.campaigns.pause(who, THEIRS), NOT_FOUND)],
+    "campaigns.resume": [("theirs", lambda s, who: s.campaigns.resume(who, THEIRS), NOT_FOUND)],
+    "campaigns.cancel": [("theirs", lambda s, who: s.campaigns.cancel(who, THEIRS), NOT_FOUND)],
+    "deliveries.page": [("theirs", lambda s, who: s.deliveries.page(who, THEIRS, DeliveryQuery()), NOT_FOUND)],
+    "deliveries.one": [
+        ("theirs", lambda s, who: s.deliveries.one(who, THEIRS, THEIR_CONTACT, Medium.SMS), NOT_FOUND),
+        ("their id in ours", lambda s, who: s.deliveries.one(who, OURS, THEIR_CONTACT, Medium.SMS), NO_CONTACT),
+    ],
+    "deliveries.decide": [
+        (
+            "theirs",
+            lambda s, who: s.deliveries.decide(who, THEIRS, THEIR_CONTACT, Medium.SMS, resend=True),
+            NOT_FOUND,
+        ),
+    ],
+    "attempts.page": [("theirs", lambda s, who: s.attempts.page(who, THEIRS, (0, 0), 9), NOT_FOUND)],
     "campaigns.delete": [("theirs", lambda s, who: s.campaigns.delete(who, THEIRS), NOT_FOUND)],
     "contacts.one": [
         ("theirs", lambda s, who: s.contacts.one(who, THEIRS, THEIR_CONTACT), NOT_FOUND),

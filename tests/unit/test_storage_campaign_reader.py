@@ -18,7 +18,7 @@ def columns(number: int, version: int, html: str) -> tuple[Any, ...]:
     """A row of the statement that finds a campaign."""
     email = EmailSettings(True, "news@example.com", "Hello", html)
     body = msgspec.json.encode(Campaign(guid=str(number), name="Autumn", email=email)).decode()
-    return (number, version, 1, 1, "api", 1, None, 0, "acme", "UTC", body)
+    return (number, version, 1, 1, "api", 1, None, 0, "acme", "UTC", body, None, "ann")
 
 
 def html_of(reader: CampaignReader, *row: Any) -> str | None:

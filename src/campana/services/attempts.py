@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from campana.domain.errors import MethodCode, MethodError
 from campana.services.access import Action, find_campaign
 from campana.services.principal import Principal
-from campana.storage.store import AttemptRow, Attempts, Campaigns
+from campana.storage.store import AttemptPage, AttemptRow, Attempts, Campaigns
 
 
 class AttemptService:
@@ -27,6 +27,11 @@ class AttemptService:
         """
         row = await find_campaign(self._campaigns, who, campaign_guid, Action.SEE)
         return self._attempts.pages(row.number)
+
+    async def page(self, who: Principal, campaign_guid: str, after: tuple[int, int], limit: int) -> AttemptPage:
+        """Some attempts of a campaign in that order. Raises 10 CampaignNotFound."""
+        row = await find_campaign(self._campaigns, who, campaign_guid, Action.SEE)
+        return await self._attempts.page(row.number, after, limit)
 
     async def of_contact(self, who: Principal, campaign_guid: str, contact_guid: str) -> list[AttemptRow]:
         """A contact's attempts: by medium, then as they were made.

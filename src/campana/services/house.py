@@ -15,6 +15,7 @@ from campana.services.answers import AnswerService
 from campana.services.attempts import AttemptService
 from campana.services.campaigns import CampaignOptions, CampaignService, Ends
 from campana.services.contacts import ContactOptions, ContactService
+from campana.services.deliveries import DeliveryService
 from campana.services.keys import KeyService
 from campana.services.passwords import STANDARD, Cost, Passwords
 from campana.services.progress import ProgressService, ProgressStores, Reaches, nobody_knows
@@ -24,6 +25,7 @@ from campana.services.settings import SettingService
 from campana.services.tools import Tools
 from campana.services.users import UserService
 from campana.services.webhooks import WebhookService
+from campana.storage.deliveries import Deliveries
 from campana.storage.doors import Answers, Keys
 from campana.storage.progress import Progress
 from campana.storage.publications import Publications
@@ -49,6 +51,9 @@ class ServicesStore(Protocol):
 
     @property
     def attempts(self) -> Attempts: ...
+
+    @property
+    def deliveries(self) -> Deliveries: ...
 
     @property
     def keys(self) -> Keys: ...
@@ -85,6 +90,7 @@ class Services:
     sessions: SessionService
     campaigns: CampaignService
     contacts: ContactService
+    deliveries: DeliveryService
     attempts: AttemptService
     routes: RouteService
     users: UserService
@@ -118,8 +124,9 @@ def build_services(
     return Services(
         accounts=AccountService(store.accounts, tools),
         sessions=SessionService(store.accounts, store.sessions, tools, options.sessions),
-        campaigns=CampaignService(store.campaigns, store.contacts, tools, options.campaigns, ends),
+        campaigns=CampaignService(store, tools, options.campaigns, ends),
         contacts=ContactService(store.campaigns, store.contacts, tools, options.contacts, ends),
+        deliveries=DeliveryService(store, tools),
         attempts=AttemptService(store.campaigns, store.attempts),
         routes=RouteService(routes),
         users=UserService(store.accounts, tools),

@@ -49,9 +49,8 @@ class CampaignReader:
 
     def row(self, columns: Iterable[Any]) -> CampaignRow:
         """Make a CampaignRow of the joined columns."""
-        number, version, account, owner, role, revision, deleted_at, count, account_id, zone, body, cancelled_at = (
-            columns
-        )
+        number, version, account, owner, role, revision, deleted_at, count, *more = columns
+        account_id, zone, body, cancelled_at, owner_name = more
         known = self._decoded.get(number)
         campaign = known[2] if known and known[0] == version else self._remember(number, version, body)
         return CampaignRow(
@@ -67,6 +66,7 @@ class CampaignReader:
             contacts=count,
             deleted_at=deleted_at,
             cancelled_at=cancelled_at,
+            owner_name=owner_name,
         )
 
     def _remember(self, number: int, version: int, body: str) -> Campaign:

@@ -227,6 +227,8 @@ class CampaignRow:
     contacts: int = 0
     """How many contacts were ever added, as of the last commit (it changes without a new `version`)."""
     cancelled_at: int | None = None
+    owner_name: str = ""
+    """The creator's name."""
 
     @property
     def is_over(self) -> bool:
@@ -373,12 +375,23 @@ class AttemptRow:
     """Voice: what became of the call, once it is over."""
 
 
+@dataclass(frozen=True, slots=True)
+class AttemptPage:
+    """Some attempts, and from where to go on; None where that were all."""
+
+    rows: list[AttemptRow]
+    after: tuple[int, int] | None
+
+
 class Attempts(Protocol):
     """Attempts at contacts that are not deleted."""
 
     def pages(self, campaign: int) -> AsyncIterator[list[AttemptRow]]:
         """All attempts of a campaign, page by page: by medium, then in the order of adding the contacts, then as they
         were made."""
+
+    async def page(self, campaign: int, after: tuple[int, int], limit: int) -> AttemptPage:
+        """Attempts of a campaign in the same order, at most `limit`; `after` is (0, 0) or what a page before said."""
 
     async def of_contact(self, campaign: int, guid: str) -> list[AttemptRow] | None:
         """A contact's attempts: by medium, then as they were made. None where there is no such contact."""

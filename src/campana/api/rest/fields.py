@@ -33,6 +33,9 @@ REST_NAMES: dict[str, str] = {
     "ActiveFromDate": "from_date",
     "ActiveToDate": "to_date",
     "Days": "days",
+    "Name": "name",
+    "Reference": "reference",
+    "Fields": "fields",
     "QuietFrom": "quiet_from",
     "QuietTo": "quiet_to",
     **{

@@ -5,7 +5,7 @@ Must not know what any of them does.
 
 from __future__ import annotations
 
-from campana.api.rest import account, api_keys, routes, sessions, users
+from campana.api.rest import account, api_keys, campaigns, contacts, deliveries, routes, sessions, users
 from campana.api.rest.operation import Operation, Operations
 
 NOUNS: tuple[Operations, ...] = (
@@ -14,6 +14,9 @@ NOUNS: tuple[Operations, ...] = (
     users.operation,
     api_keys.operation,
     routes.operation,
+    campaigns.operation,
+    contacts.operation,
+    deliveries.operation,
 )
 """A new file of operations is added here."""
 

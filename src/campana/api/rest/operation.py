@@ -141,6 +141,7 @@ class Operation:
     streams_body: bool
     idempotent: bool
     versioned: bool
+    body_like: Any
     example: Any
 
     @property
@@ -171,6 +172,8 @@ class Says:
     may not be kept."""
     versioned: bool = False
     """Whether it obeys If-Match (writing) or If-None-Match (reading)."""
+    body_like: Any = None
+    """What the body is described by, where it is read more freely: a part of it, as a merge patch."""
     example: Any = None
     """An example of the body."""
 
@@ -224,5 +227,6 @@ def _operation(method: str, path: str, says: Says, tag: str, work: Work) -> Oper
         streams_body=says.streams_body,
         idempotent=says.idempotent and method == "POST",
         versioned=says.versioned,
+        body_like=says.body_like,
         example=says.example,
     )

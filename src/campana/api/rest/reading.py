@@ -30,6 +30,14 @@ def read_body(content: bytes, of: Any) -> Any:
         raise Refusal(400, "The body is not JSON in UTF-8 (RFC 8259).") from None
 
 
+def read_value(value: Any, of: Any) -> Any:
+    """Read what was JSON and is plain values by now. Raises MethodError 42 where it breaks the schema."""
+    try:
+        return msgspec.convert(value, of)
+    except msgspec.ValidationError as error:
+        raise schema_error(error) from None
+
+
 def read_query(query_string: bytes, of: Any) -> Any:
     """Read the query of an address; `of` is None where the operation has none. Raises MethodError 42."""
     try:

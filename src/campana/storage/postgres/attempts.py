@@ -16,7 +16,7 @@ from campana.storage.postgres.recording import columns_of, keepable
 from campana.storage.queries import attempts as queries
 from campana.storage.queries import contacts as contact_queries
 from campana.storage.rows import ATTEMPTS_IN_A_PAGE, attempt_row, call_columns
-from campana.storage.store import AttemptRow
+from campana.storage.store import AttemptPage, AttemptRow
 from campana.storage.tables import CONTACT_BITS, delivery_id, number_of
 
 # Dialect twin: a batch as one array a column.
@@ -51,6 +51,14 @@ class PostgresAttempts:
         while rows := await self._page(after, attempt, upto):
             after, attempt = rows[-1][1:3]
             yield [attempt_row(row) for row in rows]
+
+    async def page(self, campaign: int, after: tuple[int, int], limit: int) -> AttemptPage:
+        """Attempts of a campaign that come after one."""
+        first, upto = delivery_id(campaign, min(Medium), 0), delivery_id(campaign, max(Medium), (1 << CONTACT_BITS) - 1)
+        where = {"after": max(first, after[0]), "after_attempt": after[1], "upto": upto, "most": limit}
+        rows = await self._database.read(lambda connection: fetch(connection, queries.page, **where))
+        last = (rows[-1][1], rows[-1][2]) if len(rows) == limit else None
+        return AttemptPage([attempt_row(row) for row in rows], last)
 
     async def of_contact(self, campaign: int, guid: str) -> list[AttemptRow] | None:
         """A contact's attempts; None where there is no such contact."""

@@ -23,6 +23,7 @@ _COLUMNS = (
     accounts.c.time_zone,
     campaigns.c.body,
     campaigns.c.cancelled_at,
+    users.c.name,
 )
 _joined = (
     select(*_COLUMNS)
