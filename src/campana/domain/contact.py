@@ -5,7 +5,7 @@ Must not know who asks, where it is stored or how it is sent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -164,6 +164,16 @@ _RULES = (
 )
 
 
+def media_without_text(campaign: Campaign) -> frozenset[Medium]:
+    """The enabled media on which every contact has to bring a text of its own."""
+    return frozenset(rules.medium for rules in _RULES if rules.enabled_without_text(campaign))
+
+
+def media_required(campaign: Campaign) -> frozenset[Medium]:
+    """The media on which the campaign asks for a destination."""
+    return frozenset(rules.medium for rules in _RULES if rules.required(campaign))
+
+
 def admit(
     contact: Contact, campaign: Campaign, region: str, *, default_attempts: Mapping[Medium, int], agent: bool = False
 ) -> tuple[Admitted, ...]:
@@ -184,7 +194,7 @@ def admit(
             if medium is not None:
                 admitted.append(medium)
     if agent:
-        _demand_required(admitted, campaign)
+        demand_required(admitted, campaign)
     return tuple(admitted)
 
 
@@ -207,7 +217,7 @@ def plan_edit(
         medium = given and _admit_medium(rules, given, campaign, region, default_attempts)
         admitted[rules.medium] = medium or Admitted(rules.medium, "", None, None, 0)
     if agent:
-        _demand_required(list(admitted.values()), campaign)
+        demand_required(list(admitted.values()), campaign)
 
     def plan(states: list[MediumState], kept: Person | None) -> list[ReplaceMedium]:
         known = {state.medium: state for state in states}
@@ -246,7 +256,7 @@ def _admit_medium(
         raise _refuse(rules, "Destination", f"is refused. {error}") from None
     if not text and rules.enabled_without_text(campaign):
         raise _refuse(rules, "TextToSendOverwrite", "must not be blank, for the campaign has no text of its own.")
-    attempts = given.attempts_left or _attempts(rules.medium, campaign, default_attempts)
+    attempts = given.attempts_left or usual_attempts(rules.medium, campaign, default_attempts)
     return Admitted(rules.medium, destination, dial, text, attempts)
 
 
@@ -264,13 +274,15 @@ def _check_text(rules: _Rules, text: str) -> str:
     return "" if text.isspace() else text
 
 
-def _attempts(medium: Medium, campaign: Campaign, default_attempts: Mapping[Medium, int]) -> int:
+def usual_attempts(medium: Medium, campaign: Campaign, default_attempts: Mapping[Medium, int]) -> int:
+    """Attempts of a contact that gives none itself."""
     if medium is Medium.VOICE and campaign.voice is not None and 0 < campaign.voice.max_attempts <= ATTEMPTS_MAX:
         return campaign.voice.max_attempts
     return default_attempts.get(medium, DEFAULT_ATTEMPTS)
 
 
-def _demand_required(media: list[Admitted], campaign: Campaign) -> None:
+def demand_required(media: Sequence[Admitted], campaign: Campaign) -> None:
+    """Raise MethodError 25 where a medium that the campaign requires has no destination."""
     reached = {medium.medium for medium in media if medium.dial is not None}
     for rules in _RULES:
         if rules.required(campaign) and rules.medium not in reached:

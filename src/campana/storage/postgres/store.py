@@ -16,6 +16,7 @@ from campana.storage.postgres.cluster import PostgresCluster
 from campana.storage.postgres.contacts import PostgresContacts
 from campana.storage.postgres.database import Database, Pooling
 from campana.storage.postgres.deliveries import PostgresDeliveries
+from campana.storage.postgres.imports import PostgresImports
 from campana.storage.postgres.instance import PostgresInstances
 from campana.storage.postgres.keys import PostgresKeys
 from campana.storage.postgres.progress import PostgresProgress
@@ -44,6 +45,7 @@ class PostgresStore:
         self.progress = PostgresProgress(database)
         self.keys = PostgresKeys(database)
         self.answers = PostgresAnswers(database)
+        self.imports = PostgresImports(database)
         self.river = PostgresRiver(database)
         self.receipts = PostgresReceipts(database)
         self.instances = PostgresInstances(database)

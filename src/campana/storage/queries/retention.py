@@ -39,6 +39,7 @@ from campana.storage.tables import (
     incoming,
     lanes,
 )
+from campana.storage.tables_of_doors import imports, refusals
 
 _campaign: BindParameter[int] = bindparam("campaign")
 _is_still = (
@@ -106,10 +107,14 @@ PORTIONS = (
 drop_due = delete(due).where(due.c.campaign == _campaign)
 drop_chunks = delete(chunks).where(chunks.c.campaign == _campaign)
 drop_contents = delete(contents).where(contents.c.campaign == _campaign)
+drop_refusals = delete(refusals).where(
+    refusals.c.import_id.in_(select(imports.c.id).where(imports.c.campaign == _campaign))
+)
+drop_imports = delete(imports).where(imports.c.campaign == _campaign)
 drop_campaign = delete(campaigns).where(
     campaigns.c.number == _campaign, campaigns.c.number < select(func.max(campaigns.c.number)).scalar_subquery()
 )
-REST = (drop_due, drop_chunks, drop_contents, drop_campaign)
+REST = (drop_due, drop_chunks, drop_contents, drop_refusals, drop_imports, drop_campaign)
 """What is left of a campaign after its portions: little, and its row at last."""
 
 _next_handovers = (

@@ -15,6 +15,7 @@ from campana.storage.sqlite.campaigns import SqliteCampaigns
 from campana.storage.sqlite.contacts import SqliteContacts
 from campana.storage.sqlite.database import Database
 from campana.storage.sqlite.deliveries import SqliteDeliveries
+from campana.storage.sqlite.imports import SqliteImports
 from campana.storage.sqlite.instance import SqliteInstances
 from campana.storage.sqlite.keys import SqliteKeys
 from campana.storage.sqlite.progress import SqliteProgress
@@ -41,6 +42,7 @@ class SqliteStore:
         self.progress = SqliteProgress(database)
         self.keys = SqliteKeys(database)
         self.answers = SqliteAnswers(database)
+        self.imports = SqliteImports(database)
         self.river = SqliteRiver(database)
         self.receipts = SqliteReceipts(database)
         self.instances = SqliteInstances(database, path)
