@@ -16,6 +16,7 @@ from campana.services.attempts import AttemptService
 from campana.services.campaigns import CampaignOptions, CampaignService, Ends
 from campana.services.contacts import ContactOptions, ContactService
 from campana.services.deliveries import DeliveryService
+from campana.services.imports import ImportService
 from campana.services.keys import KeyService
 from campana.services.passwords import STANDARD, Cost, Passwords
 from campana.services.progress import ProgressService, ProgressStores, Reaches, nobody_knows
@@ -27,6 +28,7 @@ from campana.services.users import UserService
 from campana.services.webhooks import WebhookService
 from campana.storage.deliveries import Deliveries
 from campana.storage.doors import Answers, Keys
+from campana.storage.imports import Imports
 from campana.storage.progress import Progress
 from campana.storage.publications import Publications
 from campana.storage.store import Accounts, Attempts, Campaigns, Contacts, Sessions
@@ -54,6 +56,9 @@ class ServicesStore(Protocol):
 
     @property
     def deliveries(self) -> Deliveries: ...
+
+    @property
+    def imports(self) -> Imports: ...
 
     @property
     def keys(self) -> Keys: ...
@@ -92,6 +97,7 @@ class Services:
     contacts: ContactService
     deliveries: DeliveryService
     attempts: AttemptService
+    imports: ImportService
     routes: RouteService
     users: UserService
     settings: SettingService
@@ -128,6 +134,7 @@ def build_services(
         contacts=ContactService(store.campaigns, store.contacts, tools, options.contacts, ends),
         deliveries=DeliveryService(store, tools),
         attempts=AttemptService(store.campaigns, store.attempts),
+        imports=ImportService(store.campaigns, store.imports, tools, options.contacts, ends),
         routes=RouteService(routes),
         users=UserService(store.accounts, tools),
         settings=SettingService(store.accounts),

@@ -1,4 +1,4 @@
-"""Owns what may be asked about lists of contacts: adding one, however long, going on where it broke off, and its report.
+"""Owns what may be asked about lists of contacts: adding one, going on where it broke off, and how it stands.
 
 Must not know how a list is written (importing/), how a door takes it in, nor how it is stored.
 """
@@ -143,6 +143,8 @@ class Course:
         self._rows_read = 0
         self._flushed = 0
         """Rows that were handed over to be written."""
+        self._written = 0
+        """Rows that are on disk."""
         self._resume_at = 0
         self._writing: asyncio.Task[None] | None = None
 
@@ -156,31 +158,46 @@ class Course:
         finally:
             if self._writing is not None:
                 # Nobody may hear of an end while something is still being written.
-                await asyncio.wait([self._writing])
+                await asyncio.gather(self._writing, return_exceptions=True)
 
     async def _read_all(self, parts: AsyncIterator[bytes]) -> ImportRow:
+        try:
+            problem = await self._read_to_the_end(parts)
+            await self._flush()
+            await self._finish_writing()
+        except CutOff:
+            await self._leave()
+            raise
+        except _Stopped as stopped:
+            problem = str(stopped)
+        if problem is None and self._rows_read < self._resume_at:
+            raise _other_list()
+        await self._keep()
+        return await self._end(ImportState.DONE if problem is None else ImportState.FAILED, problem)
+
+    async def _read_to_the_end(self, parts: AsyncIterator[bytes]) -> str | None:
+        """Read the list; why no more of it can be read, if so."""
         try:
             async for octets in parts:
                 for start in range(0, len(octets), PIECE):
                     await self._take(octets[start : start + PIECE])
             await self._take(b"", final=True)
-            await self._flush()
-        except CutOff:
-            if self._is_kept:
-                await self._flush()
-                await self._end(ImportState.CUT_OFF, None)
-            raise
         except Unreadable as error:
             if not self._is_kept:
                 raise MethodError(MethodCode.INVALID_REQUEST, f"The list {error}") from None
+            return f"Row {self._rows_read + 1} {error}"
+        return None
+
+    async def _leave(self) -> None:
+        """Keep what was read of a list whose end will not come."""
+        if not self._is_kept:
+            return
+        try:
             await self._flush()
-            return await self._end(ImportState.FAILED, f"Row {self._rows_read + 1} {error}")
+            await self._finish_writing()
+            await self._end(ImportState.CUT_OFF, None)
         except _Stopped as stopped:
-            return await self._end(ImportState.FAILED, str(stopped))
-        if self._rows_read < self._resume_at:
-            raise _other_list()
-        await self._keep()
-        return await self._end(ImportState.DONE, None)
+            await self._end(ImportState.FAILED, str(stopped))
 
     async def _take(self, octets: bytes, *, final: bool = False) -> None:
         """Take a piece of the list."""
@@ -226,7 +243,7 @@ class Course:
             said = "The key stands for a list that was to be read in another way."
             raise MethodError(MethodCode.IDEMPOTENCY_CONFLICT, said)
         self._import = kept
-        self._resume_at = self._flushed = kept.rows_read
+        self._resume_at = self._flushed = self._written = kept.rows_read
         self._is_done = kept.state is ImportState.DONE
         if not self._is_done:
             await service.imports.resume(kept.id, kept.rows_read, service.tools.clock())
@@ -260,9 +277,7 @@ class Course:
 
     async def _flush(self) -> None:
         """Have written what was gathered; it is written while the next rows are read, but after what was before it."""
-        if self._writing is not None:
-            writing, self._writing = self._writing, None
-            await writing
+        await self._finish_writing()
         if self._rows_read <= self._flushed:
             return
         service = self._service
@@ -282,17 +297,23 @@ class Course:
         self._flushed = self._rows_read
         self._writing = asyncio.create_task(self._write(batch))
 
+    async def _finish_writing(self) -> None:
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            await writing
+
     def _batch(self, gathered: Checked) -> Batch:
         assert self._checker is not None
         refusals = sorted(gathered.refusals, key=_row)
-        guids = gathered.guids
-        made = iter(uuid7_run(self._service.tools.clock(), secrets.token_bytes(UUID7_RANDOM_BYTES), guids.count("")))
+        guids, blank = gathered.guids, gathered.guids.count("")
+        made = iter(uuid7_run(self._service.tools.clock(), secrets.token_bytes(UUID7_RANDOM_BYTES), blank))
         return Batch(
             after=self._flushed,
             rows_read=self._rows_read,
             digest=self._reader.digest,
             rows=gathered.rows,
             guids=[guid or next(made) for guid in guids],
+            are_ours=blank == len(guids),
             names=gathered.names,
             references=gathered.references,
             fields=gathered.fields,
@@ -307,20 +328,16 @@ class Course:
             await service.imports.add_batch(self._import.id, number, batch, service.tools.clock())
         except LookupError:
             raise _Stopped("The campaign was deleted or cancelled.") from None
+        self._written = batch.rows_read
         service.tools.bus.tell(Hint(News.CONTACTS, number))
         for column in batch.media:
-            service.tools.metrics.contacts_accepted.add(
-                column.medium, by=len(column.dials) - column.dials.count(None)
-            )
+            service.tools.metrics.contacts_accepted.add(column.medium, by=len(column.dials) - column.dials.count(None))
 
     async def _end(self, state: ImportState, problem: str | None) -> ImportRow:
-        """Say how it ended, once all is written; the import as it stands."""
-        if self._writing is not None:
-            writing, self._writing = self._writing, None
-            await writing
+        """Say how it ended; the import as it stands."""
         service, known = self._service, self._import
         if not self._is_done:
-            await service.imports.end(known.id, self._flushed, state, problem, service.tools.clock())
+            await service.imports.end(known.id, self._written, state, problem, service.tools.clock())
         found = await service.imports.find(known.account, known.id)
         assert found is not None  # one is removed with its campaign, long after that was deleted
         return found

@@ -94,6 +94,8 @@ class Batch:
     rows: Sequence[int] = ()
     """The row of each contact."""
     guids: Sequence[str] = ()
+    are_ours: bool = False
+    """All guids were made here, so that none is in use."""
     names: Sequence[str | None] = ()
     references: Sequence[str | None] = ()
     fields: Sequence[str] = ()

@@ -137,13 +137,15 @@ class ListReader:
 
 def _first_line(text: str, *, final: bool) -> str | None:
     """The first line that is not blank, with its end, quotes heeded; None where its end is still to come."""
-    quoted = False
+    quoted = said = False
     for at, character in enumerate(text):
         if character == '"':
             quoted = not quoted
-        elif character in "\r\n" and not quoted and text[:at].strip():
+        if character not in "\r\n" or quoted:
+            said = said or not character.isspace()
+        elif said:
             end = at + 1
-            if text[at] == "\r":
+            if character == "\r":
                 if end == len(text) and not final:
                     return None
                 end += text[end : end + 1] == "\n"
@@ -163,7 +165,9 @@ def _found_out(line: str) -> str:
     most = max(counts.values())
     found = [separator for separator, count in counts.items() if count == most]
     if most and len(found) > 1:
-        raise _refuse("The header has as many of one separator as of another: delimiter must say which it is.", "delimiter")
+        raise _refuse(
+            "The header has as many of one separator as of another: delimiter must say which it is.", "delimiter"
+        )
     return found[0]
 
 

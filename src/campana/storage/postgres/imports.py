@@ -25,8 +25,8 @@ _ADD_CONTACTS = """
 INSERT INTO contacts (id, campaign, guid, created_at, name, reference, fields)
 SELECT $1::bigint + j.place, $2::bigint, j.guid, $3::bigint, j.name, j.reference, j.fields
 FROM unnest($4::uuid[], $5::text[], $6::text[], $7::text[]) WITH ORDINALITY AS j(guid, name, reference, fields, place)
-ON CONFLICT DO NOTHING
 """
+_TRY_CONTACTS = f"{_ADD_CONTACTS} ON CONFLICT DO NOTHING"
 _WHICH = "SELECT id - $1::bigint FROM contacts WHERE id > $1::bigint AND id <= $2::bigint"
 _ADD_ALIKE = f"""
 INSERT INTO deliveries (id, status, last_error, attempts_left, tries, due_at, destination, dial)
@@ -156,7 +156,9 @@ class _Adding:
         base = contact_id(campaign, count)
         columns = (batch.guids, batch.names, batch.references, batch.fields)
         clashing: list[int] = []
-        if await execute(connection, _ADD_CONTACTS, base, campaign, self._at, *columns) < size:
+        # Not to look for a clash that cannot be saves a third of the time.
+        statement = _ADD_CONTACTS if batch.are_ours else _TRY_CONTACTS
+        if await execute(connection, statement, base, campaign, self._at, *columns) < size:
             there = {row[0] - 1 for row in await connection.fetch(_WHICH, base, base + size)}
             clashing = sorted(set(range(size)).difference(there))
         await run(connection, contact_queries.count_up, campaign=campaign, to=count + size)
