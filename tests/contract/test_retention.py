@@ -19,7 +19,10 @@ from tests.contract import postgres_kit
 from tests.contract.conftest import NOW, World, a_campaign, guid, rules
 from tests.contract.postgres_cluster import AGAIN, DELIVERING, SUCCESS, clustered, delivered
 
-TABLES = ("calls", "attempts", "deliveries", "contacts", "due", "chunks", "lanes", "contents", "campaigns")
+TABLES = (
+    *("calls", "attempts", "deliveries", "contacts", "due", "chunks", "lanes", "contents", "campaigns"),
+    *("happenings", "events", "progress", "strays", "publications", "imports", "refusals"),
+)
 LATER = NOW + 1_000
 CALL = CallReport(began_at=NOW, ended_at=NOW + 1, ended_by=HungUpBy.CALLEE)
 
@@ -34,6 +37,32 @@ async def ask(world: World, statement: str) -> Any:
     if type(world.store).__name__ == "PostgresStore":
         return await database.read(of_postgresql)
     return await database.read(lambda connection: connection.execute(statement).fetchone()[0])
+
+
+async def put(world: World, statement: str) -> None:
+    """Write straight into the database."""
+    await world.store._database.write(lambda connection: connection.execute(statement))
+
+
+async def told_and_imported(world: World) -> None:
+    """Rows in the tables that others fill: how far an endpoint was told, and a list that was imported."""
+    number, imported = world.campaign.number, guid(world.campaign.number)
+    await put(
+        world,
+        "INSERT INTO publications (campaign, endpoint, sent, offered, failures, next_at) "
+        f"VALUES ({number}, 'https://example.com', 1, 1, 0, 0)",
+    )
+    await put(
+        world,
+        'INSERT INTO imports (id, account, "user", campaign, options, state, started_at, changed_at, rows_read, '
+        f"accepted, refused, digest) VALUES ('{imported}', {world.account}, {world.user}, {number}, '{{}}', 'done', 0, "
+        "0, 1, 0, 1, '')",
+    )
+    await put(
+        world,
+        'INSERT INTO refusals (import_id, "row", "column", code, rule) '
+        f"VALUES ('{imported}', 1, 'sms', 22, 'must not be blank')",
+    )
 
 
 async def left(world: World) -> dict[str, int]:
@@ -72,7 +101,8 @@ async def removed(portions: AsyncIterator[int]) -> int:
 
 
 async def everything_of(world: World) -> None:
-    """A campaign with rows in every table: messages, a retry, a call, a second revision, a deleted contact."""
+    """A campaign with rows in every table: messages, a retry, a call, a second revision, a deleted contact
+    that may still move, what was told and what waits to be."""
     await sent(world, f"{world.campaign.number}-1", f"{world.campaign.number}-2")
     told = Receipt("main", ReceiptState.DELIVERED, DeliveryCode.OK, NOW, (f"{world.campaign.number}-1",), call=CALL)
     await world.store.receipts.receipts([told], rules(), NOW)
@@ -85,7 +115,9 @@ async def everything_of(world: World) -> None:
     await world.add(2, first=5)
     await world.plan(limit=1)
     assert await world.store.contacts.delete(world.campaign.number, guid(2), NOW)
-    await world.store.campaigns.replace(world.campaign.number, a_campaign(sms=None), NOW)
+    assert not await world.store.progress.fold(world.campaign.number, NOW)
+    await told_and_imported(world)
+    await world.store.campaigns.replace(world.campaign.number, a_campaign(sms=None, is_paused=True), NOW)
 
 
 async def test_a_deleted_campaign_goes_with_everything_and_nothing_else(world: World) -> None:
@@ -129,7 +161,8 @@ async def test_a_campaign_is_expired_once_nothing_of_it_is_under_way(world: Worl
     assert await retention.expired(NOW, 0, 10) == []
     assert await retention.expired(LATER, number, 10) == []
     assert await retention.expired(LATER, 0, 10) == [number]
-    assert await removed(retention.remove(number)) == 8
+    # Two of contacts, deliveries and attempts, three happenings, progress, contents and the campaign.
+    assert await removed(retention.remove(number)) == 12
     assert await retention.expired(LATER, 0, 10) == []
 
 
@@ -163,7 +196,7 @@ async def test_removing_goes_on_where_it_was_interrupted(world: World) -> None:
     counts = []
     while rows := await first_portion(retention.remove(world.campaign.number)):
         counts.append(rows)
-    assert sum(counts) == before["deliveries"] + before["contacts"] + 2
+    assert sum(counts) == before["deliveries"] + before["contacts"] + 4
     assert await world.store.campaigns.find_number(world.campaign.number) is None
 
 
@@ -243,7 +276,7 @@ async def test_what_another_process_is_at_is_left_to_it(postgres: postgres_kit.S
         async with cluster.meddler.transaction():
             await cluster.meddler.execute("SELECT FROM campaigns WHERE number = $1 FOR UPDATE", world.campaign.number)
             assert await removed(world.store.retention.remove(world.campaign.number)) == 0
-        assert await removed(world.store.retention.remove(world.campaign.number)) == 8
+        assert await removed(world.store.retention.remove(world.campaign.number)) == 10
 
 
 async def test_processes_that_remove_the_same_at_once_leave_nothing_beside_late_news(
@@ -268,6 +301,7 @@ async def test_processes_that_remove_the_same_at_once_leave_nothing_beside_late_
             "campaigns": 1,
             "contents": 1,
             "lanes": 3,
+            "progress": 1,
         }
 
 

@@ -94,9 +94,9 @@ async def _remove_some(
     """Remove the next rows of a portion: how many, and from where to go on. None where that is not for us to do."""
     if await fetch_row(connection, _AT_REST, campaign=campaign) is None:
         return None
-    row = await fetch_row(connection, portion.end, first=first, last=last, most=AT_ONCE - 1)
+    row = await fetch_row(connection, portion.end, first=first, last=last, most=AT_ONCE - 1, campaign=campaign)
     end = row[0] if row else last
-    return await run(connection, portion.drop, first=first, last=end), end + 1
+    return await run(connection, portion.drop, first=first, last=end, campaign=campaign), end + 1
 
 
 async def _remove_rest(campaign: int, statement: Delete, connection: Connection) -> int | None:

@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 
 from campana.storage.tables import (
+    NEVER,
     attempts,
     calls,
     campaigns,
@@ -40,6 +41,7 @@ from campana.storage.tables import (
     lanes,
 )
 from campana.storage.tables_of_doors import imports, refusals
+from campana.storage.tables_of_progress import events, happenings, progress, publications, strays
 
 _campaign: BindParameter[int] = bindparam("campaign")
 _is_still = (
@@ -77,8 +79,8 @@ class Portion:
     """The first and last key that a campaign may have there."""
 
 
-def _portion(table: Table, key: ColumnElement[int]) -> tuple[Select[Any], Delete]:
-    within = (key >= bindparam("first"), key <= bindparam("last"))
+def _portion(table: Table, key: ColumnElement[int], *which: ColumnElement[bool]) -> tuple[Select[Any], Delete]:
+    within = (*which, key >= bindparam("first"), key <= bindparam("last"))
     end = select(key).where(*within).order_by(key).limit(1).offset(bindparam("most"))
     return end, delete(table).where(*within)
 
@@ -91,22 +93,34 @@ def _deliveries_of(campaign: int) -> tuple[int, int]:
     return delivery_id(campaign, 0, 0), delivery_id(campaign + 1, 0, 0) - 1
 
 
+def _numbers(campaign: int) -> tuple[int, int]:
+    return 0, NEVER
+
+
 end_of_deliveries, drop_deliveries = _portion(deliveries, deliveries.c.id)
 end_of_attempts, drop_attempts = _portion(attempts, attempts.c.delivery)
 end_of_calls, drop_calls = _portion(calls, calls.c.delivery)
 end_of_contacts, drop_contacts = _portion(contacts, contacts.c.id)
+end_of_strays, drop_strays = _portion(strays, strays.c.delivery, strays.c.campaign == _campaign)
+end_of_events, drop_events = _portion(events, events.c.number, events.c.campaign == _campaign)
+end_of_happenings, drop_happenings = _portion(happenings, happenings.c.id, happenings.c.campaign == _campaign)
 
 PORTIONS = (
     Portion(end_of_deliveries, drop_deliveries, _deliveries_of),
     Portion(end_of_attempts, drop_attempts, _deliveries_of),
     Portion(end_of_calls, drop_calls, _deliveries_of),
     Portion(end_of_contacts, drop_contacts, _contacts_of),
+    Portion(end_of_strays, drop_strays, _deliveries_of),
+    Portion(end_of_events, drop_events, _numbers),
+    Portion(end_of_happenings, drop_happenings, _numbers),
 )
 """Deliveries first: late news looks for them, and adds to nothing where they are gone."""
 
 drop_due = delete(due).where(due.c.campaign == _campaign)
 drop_chunks = delete(chunks).where(chunks.c.campaign == _campaign)
 drop_contents = delete(contents).where(contents.c.campaign == _campaign)
+drop_progress = delete(progress).where(progress.c.campaign == _campaign)
+drop_publications = delete(publications).where(publications.c.campaign == _campaign)
 drop_refusals = delete(refusals).where(
     refusals.c.import_id.in_(select(imports.c.id).where(imports.c.campaign == _campaign))
 )
@@ -114,7 +128,16 @@ drop_imports = delete(imports).where(imports.c.campaign == _campaign)
 drop_campaign = delete(campaigns).where(
     campaigns.c.number == _campaign, campaigns.c.number < select(func.max(campaigns.c.number)).scalar_subquery()
 )
-REST = (drop_due, drop_chunks, drop_contents, drop_refusals, drop_imports, drop_campaign)
+REST = (
+    drop_due,
+    drop_chunks,
+    drop_contents,
+    drop_progress,
+    drop_publications,
+    drop_refusals,
+    drop_imports,
+    drop_campaign,
+)
 """What is left of a campaign after its portions: little, and its row at last."""
 
 _next_handovers = (

@@ -92,9 +92,9 @@ def _remove_some(
     """Remove the next rows of a portion: how many, and from where to go on. None where the campaign is not at rest."""
     if run(connection, queries.at_rest, campaign=campaign).fetchone() is None:
         return None
-    row = run(connection, portion.end, first=first, last=last, most=AT_ONCE - 1).fetchone()
+    row = run(connection, portion.end, first=first, last=last, most=AT_ONCE - 1, campaign=campaign).fetchone()
     end = row[0] if row else last
-    return run(connection, portion.drop, first=first, last=end).rowcount, end + 1
+    return run(connection, portion.drop, first=first, last=end, campaign=campaign).rowcount, end + 1
 
 
 def _remove_rest(campaign: int, statement: Delete, connection: sqlite3.Connection) -> int | None:
