@@ -16,7 +16,7 @@ from campana.domain.delivery import Medium, Status
 from campana.domain.outcome import DeliveryCode
 from campana.storage.outcomes import after_the_end
 from campana.storage.postgres.database import Connection, run
-from campana.storage.postgres.happenings import each_happened
+from campana.storage.postgres.happenings import CLAIMED, each_happened
 from campana.storage.postgres.planning import add_chunk
 from campana.storage.postgres.recording import fits_run, record, record_last_run, record_run
 from campana.storage.postgres.spans import Pair, Span, stored_list
@@ -43,8 +43,7 @@ _TAKEN = f"""
 _TAKEN_OF_RUN = _TAKEN.format(where="next.ids IS NULL AND d.id BETWEEN next.first AND next.last")
 _TAKEN_OF_LIST = _TAKEN.format(where="d.id = ANY(ARRAY(SELECT json_array_elements_text(next.ids::json)::bigint))")
 # From then on the chunk names exactly what was claimed, so that no other chunk's deliveries are taken for its. Texts
-# leave the server only where they are not too long together. What has an error behind it waited to go again.
-_WAS = f"CASE WHEN last_error = 0 THEN {Status.PENDING:d} ELSE {Status.WAITING_FOR_RETRY:d} END"
+# leave the server only where they are not too long together.
 _CLAIM = f"""
 WITH next AS (
   SELECT k.id, k.campaign, k.medium, k.first, k.last, k.ids, k.epoch, k.turn, k.closes_at, k.size, c.revision
@@ -59,13 +58,14 @@ WITH next AS (
   SELECT * FROM of_run UNION ALL SELECT * FROM of_list
 ), found AS MATERIALIZED (
   SELECT count(*) AS size, sum(octet_length(text)) AS length, array_agg(id) AS ids, array_agg(dial) AS dials,
-    array_agg(tries) AS tries, array_agg(attempts_left) AS left, array_agg(revision) AS revisions FROM taken
+    array_agg(tries) AS tries, array_agg(attempts_left) AS left, array_agg(revision) AS revisions,
+    count(*) FILTER (WHERE last_error <> 0) AS tried FROM taken
 ), leased AS (
   UPDATE chunks SET owner = $5, epoch = chunks.epoch + 1, lease_until = $6, mark = 0, size = found.size,
     ids = CASE WHEN next.ids IS NOT NULL OR found.size <= next.last - next.first
       THEN (SELECT json_agg(id)::text FROM taken) END
   FROM next, found WHERE chunks.id = next.id
-), {each_happened("taken", "$1::bigint", _WAS, str(int(Status.SENDING)), in_order=True)}
+), {CLAIMED}
 SELECT next.id, next.campaign, next.medium, next.first, next.last, next.ids, next.epoch + 1, next.turn, next.closes_at,
   next.size, found.length, found.ids, found.dials,
   CASE WHEN found.length <= $7::bigint THEN (SELECT array_agg(text) FROM taken) END,
@@ -103,7 +103,7 @@ WITH moved AS (
   revision = CASE WHEN last_error = 0 THEN NULL ELSE revision END
   WHERE {{where}} AND status = {Status.SENDING:d}
   RETURNING id, status, last_error
-), {each_happened("moved", "$4::bigint", str(int(Status.SENDING)), "status")}
+), happened AS ({each_happened("moved", "$4::bigint", str(int(Status.SENDING)), "status")})
 SELECT count(*) FROM moved
 """)
 

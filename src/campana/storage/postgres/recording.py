@@ -53,7 +53,7 @@ WITH judged AS (
     due_at = j.due
   FROM judged AS j WHERE deliveries.id = j.id AND deliveries.status = {Status.SENDING:d}
   RETURNING deliveries.id, deliveries.status, deliveries.last_error
-), {each_happened("moved", "$12::bigint", str(int(Status.SENDING)), "status")}
+), happened AS ({each_happened("moved", "$12::bigint", str(int(Status.SENDING)), "status")})
 INSERT INTO attempts (delivery, attempt, at, route, status, code, parts_open, carrier_code, carrier_text)
 SELECT j.id, j.attempt, j.at, j.route, j.status, j.code, j.parts_open, j.carrier_code, j.carrier_text
 FROM judged AS j JOIN moved USING (id)
@@ -68,7 +68,7 @@ _MOVED = f"""moved AS (
 ), tried AS (
   INSERT INTO attempts (delivery, attempt, at, route, status, code, parts_open, carrier_code, carrier_text)
   SELECT id, tries, $9::bigint, $10::text, $7::smallint, $8::smallint, $13::smallint, $11::text, $12::text FROM moved
-), {run_happened("$9::bigint", "$7::smallint", "$8::smallint")}"""
+), {run_happened(("$5::bigint", "$6::bigint"), "$9::bigint", "$7::smallint", "$8::smallint")}"""
 _HANDED_OVER = """handed_over AS (
   INSERT INTO handovers (route, carrier_id, delivery, attempt, at)
   SELECT $10::text, v.carrier_id, $5::bigint + (v.place - 1) / $13::smallint, $14::smallint, $9::bigint
