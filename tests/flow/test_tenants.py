@@ -147,6 +147,15 @@ async def account_of_new_key(services: Services, who: Principal) -> str:
     return (await services.keys.add(who, ALL_SCOPES, KEY))[0].user.account.id
 
 
+async def our_secret(services: Services, who: Principal) -> bool:
+    return (await services.webhooks.secret(who)).secret.startswith("whsec_")
+
+
+async def our_new_secret(services: Services, who: Principal) -> bool:
+    before = await services.webhooks.secret(who)
+    return (await services.webhooks.rotate(who)).earlier == before.secret
+
+
 def two_routes() -> list[RouteState]:
     """One for everybody, one for the victim alone."""
     shared = RouteState("shared", "sms", Medium.SMS, "up", "")
@@ -228,6 +237,18 @@ ATTEMPTS: dict[str, list[tuple[str, Attempt, object]]] = {
     "keys.get": [("theirs", lambda s, who: s.keys.get(who, THEIR_KEY), MethodCode.NOT_FOUND)],
     "keys.add": [("for ourselves", account_of_new_key, "intruder")],
     "keys.revoke": [("theirs", lambda s, who: s.keys.revoke(who, THEIR_KEY), MethodCode.NOT_FOUND)],
+    "progress.balance": [("theirs", lambda s, who: s.progress.balance(who, THEIRS), NOT_FOUND)],
+    "progress.events": [("theirs", lambda s, who: s.progress.events(who, THEIRS, 0, 9), NOT_FOUND)],
+    "progress.watch": [("theirs", lambda s, who: s.progress.watch(who, THEIRS, 0), NOT_FOUND)],
+    "progress.report": [("theirs", lambda s, who: s.progress.report(who, THEIRS), NOT_FOUND)],
+    "progress.publication": [("theirs", lambda s, who: s.progress.publication(who, THEIRS), NOT_FOUND)],
+    "progress.retry": [("theirs", lambda s, who: s.progress.retry(who, THEIRS), NOT_FOUND)],
+    "progress.why": [
+        ("theirs", lambda s, who: s.progress.why(who, THEIRS, THEIR_CONTACT, Medium.SMS), NOT_FOUND),
+        ("their id in ours", lambda s, who: s.progress.why(who, OURS, THEIR_CONTACT, Medium.SMS), NO_CONTACT),
+    ],
+    "webhooks.secret": [("ours", our_secret, True)],
+    "webhooks.rotate": [("ours", our_new_secret, True)],
     "routes.get": [("theirs", lambda s, who: s.routes.get(who, "theirs"), MethodCode.NOT_FOUND)],
 }
 """For each operation that a client reaches: what is tried with the victim's ids, and what must come of it."""
@@ -239,10 +260,13 @@ NEEDS = {
     "contacts.add": Action.ADD_CONTACT,
     "contacts.update": Action.CHANGE_CONTACT,
     "contacts.delete": Action.DELETE_CONTACT,
+    "progress.retry": Action.CHANGE_CAMPAIGN,
 }
 
 FOR_ADMINS = {f"users.{name}" for name in ("list", "get", "add", "change", "set_password", "delete")} | {
-    "settings.change"
+    "settings.change",
+    "webhooks.secret",
+    "webhooks.rotate",
 }
 
 WITHOUT_A_PRINCIPAL = {
@@ -251,6 +275,7 @@ WITHOUT_A_PRINCIPAL = {
     "answers.keep": "the errand names its owner",
     "answers.release": "the errand names its owner",
     "answers.purge": "the house itself",
+    "progress.end_watching": "the house itself",
     "sessions.open": "proves who asks",
     "sessions.close": "the token is the right to close it",
     "sessions.resume": "the token is the proof",

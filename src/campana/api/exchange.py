@@ -136,6 +136,31 @@ class Exchange:
             gone.cancel()
         await self._send({"type": "http.response.body", "body": b""})
 
+    async def follow(self, headers: list[Header], parts: AsyncIterator[bytes]) -> None:
+        """Answer 200 at once, and with parts whenever they come, however seldom. Where the client goes away, `parts` is
+        left waiting: whoever made it closes it. What it raises becomes BrokenOff."""
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        gone = asyncio.ensure_future(self._disconnected())
+        coming: asyncio.Future[bytes | None] | None = None
+        try:
+            while True:
+                coming = asyncio.ensure_future(_next_of(parts))
+                await asyncio.wait({coming, gone}, return_when=asyncio.FIRST_COMPLETED)
+                if gone.done():
+                    return
+                part = coming.result()
+                if part is None:
+                    break
+                await self._send_part(part)
+        except Exception as error:
+            raise BrokenOff(error) from None
+        finally:
+            gone.cancel()
+            if coming is not None and not coming.done():
+                coming.cancel()
+                await asyncio.wait({coming})
+        await self._send({"type": "http.response.body", "body": b""})
+
     async def _answer_spooled(
         self, headers: list[Header], first: bytes, second: bytes, parts: AsyncIterator[bytes]
     ) -> None:
@@ -161,3 +186,8 @@ class Exchange:
     async def _disconnected(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
+
+
+async def _next_of(parts: AsyncIterator[bytes]) -> bytes | None:
+    """The next part; None at the end."""
+    return await anext(parts, None)

@@ -22,7 +22,7 @@ _MEDIA = tuple(medium.name.lower() for medium in Medium)
 
 def instant(at: int) -> str:
     """Epoch milliseconds as RFC 3339 in UTC, with milliseconds and Z."""
-    return datetime.fromtimestamp(at / 1_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return datetime.fromtimestamp(at // 1_000, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{at % 1_000:03}Z"
 
 
 def balance_words(balance: Balance) -> dict[str, Any]:

@@ -131,7 +131,15 @@ class Engine:
         self._remover = Remover(store.retention, bus, options.retention, duty=removal, clock=clock)
         self._asker = Asker(store.river, store.receipts, self._ways, self.mailroom, duty_of=duty_of, clock=clock)
         publishing = Duty(cluster, "publishing", options.owner, clock)
-        self._teller = Teller(store.progress, store.retention, self._gates, bus=bus, duty=publishing, tools=tools)
+        self._teller = Teller(
+            store.progress,
+            store.retention,
+            self._gates,
+            bus=bus,
+            duty=publishing,
+            tools=tools,
+            rescan_ms=options.rescan_ms,
+        )
         self._publisher = (
             None
             if outlet is None

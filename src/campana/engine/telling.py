@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from campana.bus.contract import Bus, Hint, News
-from campana.domain.moment import MINUTE, SECOND
+from campana.domain.moment import SECOND
 from campana.domain.progress import Course, EventKind, Told, what_to_tell
 from campana.domain.schedule import next_opening
 from campana.engine.alarm import Alarm
@@ -36,8 +36,9 @@ TOGETHER = 4
 """Folds at a time: they leave the store's connections to deliveries."""
 FOLDS = 20
 """Of one campaign in one round; the rest waits for the next, so that no campaign keeps others waiting."""
-LOOK_AGAIN_MS = 10 * MINUTE
-"""How often every campaign is looked at, should a hint have been lost."""
+RESCANS = 20
+"""Every campaign is looked at after so many times the engine's usual time of looking through everything, should a hint
+have been lost."""
 
 HasEvents = Callable[[CampaignRow, bool], None]
 """Told of a campaign that may have new events; and whether it was changed, or a person asks for it to go on."""
@@ -47,8 +48,17 @@ class Teller:
     """Folds and tells, about five times a second where something happens. Of several processes one does."""
 
     def __init__(
-        self, progress: Progress, campaigns: Retention, gates: Gates, *, bus: Bus, duty: Duty, tools: Tools
+        self,
+        progress: Progress,
+        campaigns: Retention,
+        gates: Gates,
+        *,
+        bus: Bus,
+        duty: Duty,
+        tools: Tools,
+        rescan_ms: int,
     ) -> None:
+        self._rescan_ms = RESCANS * rescan_ms
         self._progress = progress
         self._campaigns = campaigns
         self._gates = gates
@@ -126,9 +136,9 @@ class Teller:
 
     async def _call_all(self, now: int) -> None:
         """Call every campaign from time to time, so that none of its moments is missed."""
-        if now < self._look_at_all <= now + LOOK_AGAIN_MS:
+        if now < self._look_at_all <= now + self._rescan_ms:
             return
-        self._look_at_all = now + LOOK_AGAIN_MS
+        self._look_at_all = now + self._rescan_ms
         after = 0
         while rows := await self._campaigns.campaigns(after, AT_ONCE):
             for row in rows:
@@ -160,6 +170,9 @@ class Teller:
         )
         telling = what_to_tell(course, told, standing.balance, now)
         events = 0
+        if telling.kinds:
+            # Telling folds what has happened meanwhile, which may be the end of the campaign: look again.
+            self._called.setdefault(number, False)
         for kind in telling.kinds:
             has_ended = kind is EventKind.FINISHED and next_opening(course.window, now) is None
             events += await self._progress.tell(number, kind, now, has_ended=has_ended)

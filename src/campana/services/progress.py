@@ -6,6 +6,7 @@ Must not know how a door words them, nor how they are stored.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
@@ -27,9 +28,11 @@ from campana.storage.waits import Waits
 LOOK_SECONDS = 1.0
 """How often a watcher looks for events of which no hint came."""
 QUIET_SECONDS = 15.0
-"""A watcher that has nothing to tell says so as often."""
-ALLOWED_SECONDS = 60.0
-"""How often a watcher makes sure that it still may."""
+"""A watcher that has nothing to tell says so as often, and makes sure that it still may watch."""
+WATCH_SECONDS = 1_800.0
+"""How long a watcher watches, whatever comes: a session may have ended meanwhile."""
+MOST_WATCHERS = 500
+MOST_WATCHERS_OF_ACCOUNT = 100
 EVENTS_AT_ONCE = 500
 FOLDS = 10
 """Folds before a reader's answer at most: where others fold too, one finds nothing to do."""
@@ -50,6 +53,17 @@ class Position:
     balance: Balance
     state: State
     finished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A campaign and how it stands, of one moment."""
+
+    row: CampaignRow
+    standing: Standing
+    position: Position
+    at: int
+    """Epoch milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +104,24 @@ class ProgressService:
         self._reaches = reaches
         self._clock: Clock = tools.clock
         self._bus: Bus = tools.bus
+        self._watchers: Counter[int] = Counter()
+        """Streams of events that are open, by account ..."""
+        self._woken: set[asyncio.Event] = set()
+        """... and what wakes each."""
+        self._is_over = False
 
     async def balance(self, who: Principal, guid: str) -> Position:
         """How many contacts are in each status, right now. Raises 10 CampaignNotFound."""
         row = await find_campaign(self._campaigns, who, guid, Action.SEE)
-        return self.position(row, await self._standing(row))
+        return self._position(row, await self._standing(row))
 
-    def position(self, row: CampaignRow, standing: Standing) -> Position:
+    async def report(self, who: Principal, guid: str) -> Report:
+        """A campaign and how it stands. Raises 10 CampaignNotFound."""
+        row = await find_campaign(self._campaigns, who, guid, Action.SEE)
+        standing = await self._standing(row)
+        return Report(row, standing, self._position(row, standing), self._clock())
+
+    def _position(self, row: CampaignRow, standing: Standing) -> Position:
         """Where a campaign is, of its row and its standing."""
         now, course = self._clock(), _course(row)
         finished = is_finished(course, standing.balance, now)
@@ -108,14 +133,23 @@ class ProgressService:
         return await self._events(row.number, after, limit)
 
     async def watch(self, who: Principal, guid: str, after: int) -> AsyncIterator[list[Event]]:
-        """Events with numbers above `after` as they come, in order; an empty list now and then, where none come.
+        """Events with numbers above `after` as they come, in order; an empty list now and then, where none come. The
+        first comes at once.
 
-        It ends when the campaign may not be seen any more.
-
-        What is refused is refused before the first events: 10 CampaignNotFound.
+        It ends when the campaign may not be seen any more, and after a while; who has more to see comes again. What is
+        refused is refused before the first events: 10 CampaignNotFound, 31 RateLimited where too many watch.
         """
         row = await find_campaign(self._campaigns, who, guid, Action.SEE)
-        return self._watch(who, guid, row.number, after)
+        account = row.account
+        if self._watchers.total() >= MOST_WATCHERS or self._watchers[account] >= MOST_WATCHERS_OF_ACCOUNT:
+            raise MethodError(MethodCode.RATE_LIMITED, "There are as many streams of events as there may be.")
+        return self._watch(who, row, after)
+
+    def end_watching(self) -> None:
+        """End every stream of events, since the process stops; its readers come again and go on elsewhere."""
+        self._is_over = True
+        for woken in self._woken:
+            woken.set()
 
     async def why(self, who: Principal, campaign_guid: str, contact_guid: str, medium: Medium) -> Why:
         """The rule that holds a delivery back, and the next moment at which it may go.
@@ -165,36 +199,51 @@ class ProgressService:
         for _ in range(FOLDS):
             if not await self._progress.fold(number, self._clock()):
                 break
-        return await self._progress.events(number, after, limit)
+        known = len(events)
+        events = await self._progress.events(number, after, limit)
+        if len(events) > known:
+            # Whoever tells of campaigns is to look at what was numbered here.
+            self._bus.tell(Hint(News.PROGRESS, number, events[-1].number))
+        return events
 
-    async def _watch(self, who: Principal, guid: str, number: int, after: int) -> AsyncIterator[list[Event]]:
+    async def _watch(self, who: Principal, row: CampaignRow, after: int) -> AsyncIterator[list[Event]]:
         woken = asyncio.Event()
 
         def hear(hint: Hint) -> None:
-            if hint.news is News.MISSED or (hint.news is News.PROGRESS and hint.number == number):
+            if hint.news is News.MISSED or (hint.news is News.PROGRESS and hint.number == row.number):
                 woken.set()
 
-        clock = asyncio.get_running_loop().time
-        said = allowed = clock()
         end = self._bus.listen(hear)
+        self._watchers[row.account] += 1
+        self._woken.add(woken)
         try:
-            while True:
-                woken.clear()
-                events = await self._events(number, after, EVENTS_AT_ONCE)
-                if events:
-                    after = events[-1].number
-                if events or clock() - said >= QUIET_SECONDS:
-                    said = clock()
-                    yield events
-                if clock() - allowed >= ALLOWED_SECONDS:
-                    await find_campaign(self._campaigns, who, guid, Action.SEE)
-                    allowed = clock()
-                if len(events) < EVENTS_AT_ONCE:
-                    await _happens(woken, LOOK_SECONDS)
+            async for events in self._new_events(row.number, after, woken):
+                yield events
+                if not events:
+                    # It may have been deleted, or its user's rights be others now.
+                    await find_campaign(self._campaigns, who, row.campaign.guid, Action.SEE)
         except MethodError:
             return
         finally:
+            self._watchers[row.account] -= 1
+            self._woken.discard(woken)
             end()
+
+    async def _new_events(self, number: int, after: int, woken: asyncio.Event) -> AsyncIterator[list[Event]]:
+        """Events as they come, and an empty list where there is nothing to tell for a while; for WATCH_SECONDS."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        said = began - QUIET_SECONDS
+        while not self._is_over and clock() - began < WATCH_SECONDS:
+            woken.clear()
+            events = await self._events(number, after, EVENTS_AT_ONCE)
+            if events:
+                after = events[-1].number
+            if events or clock() - said >= QUIET_SECONDS:
+                said = clock()
+                yield events
+            if len(events) < EVENTS_AT_ONCE and not self._is_over:
+                await _happens(woken, LOOK_SECONDS)
 
 
 def _course(row: CampaignRow) -> Course:

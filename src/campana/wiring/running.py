@@ -159,6 +159,7 @@ class _Life:
         if self._guarding is not None:
             self._guarding.cancel()
             await asyncio.wait({self._guarding})
+        house.services.progress.end_watching()
         if house.server is not None and self._serving is not None:
             house.server.should_exit = True
             await asyncio.wait({self._serving}, timeout=budget / 2)

@@ -230,6 +230,10 @@ class Streamed(ASGIResponse):
         self._own: list[Header] = [(b"content-type", stream.media_type.encode())]
         self._own += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
+    def to_asgi_response(self, *_: Any, **__: Any) -> ASGIResponse:
+        """Itself: Litestar asks for it, as of a Response."""
+        return self
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Send it."""
         exchange = Exchange(scope, receive, send)
@@ -238,7 +242,8 @@ class Streamed(ASGIResponse):
             if hasattr(parts, "aclose"):
                 closing.push_async_callback(parts.aclose)
             try:
-                await exchange.stream(self._own, parts)
+                send_parts = exchange.follow if self._stream.is_live else exchange.stream
+                await send_parts(self._own, parts)
             except BrokenOff:
                 raise
             except Exception as error:

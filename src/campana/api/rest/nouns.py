@@ -5,7 +5,18 @@ Must not know what any of them does.
 
 from __future__ import annotations
 
-from campana.api.rest import account, api_keys, campaigns, contacts, deliveries, routes, sessions, users
+from campana.api.rest import (
+    account,
+    api_keys,
+    campaigns,
+    contacts,
+    deliveries,
+    events,
+    progress,
+    routes,
+    sessions,
+    users,
+)
 from campana.api.rest.operation import Operation, Operations
 
 NOUNS: tuple[Operations, ...] = (
@@ -17,6 +28,8 @@ NOUNS: tuple[Operations, ...] = (
     campaigns.operation,
     contacts.operation,
     deliveries.operation,
+    progress.operation,
+    events.operation,
 )
 """A new file of operations is added here."""
 

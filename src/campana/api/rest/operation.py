@@ -93,6 +93,8 @@ class Stream:
 
     media_type: str
     parts: AsyncIterator[bytes]
+    is_live: bool = False
+    """Whether its parts come as things happen: then its head leaves at once, and it ends when the client goes away."""
 
 
 @dataclass(frozen=True, slots=True)
