@@ -25,8 +25,10 @@ from campana.api.exchange import BrokenOff, ClientGone, Exchange, Header, Receiv
 from campana.api.rest.authentication import authenticate, demand_scope
 from campana.api.rest.idempotency import carried_out_once
 from campana.api.rest.limiting import Limited, Limiter
-from campana.api.rest.nouns import OPERATIONS
-from campana.api.rest.operation import Answer, Call, Caller, Operation, Raw, Stream
+from campana.api.rest.nouns import NOUNS, OPERATIONS
+from campana.api.rest.openapi import document
+from campana.api.rest.operation import JSON, Answer, Call, Caller, Operation, Raw, Stream
+from campana.api.rest.page import page
 from campana.api.rest.problems import PROBLEM, Refusal, judged
 from campana.api.rest.reading import check_accept, check_content, read_body, read_query
 from campana.services.house import Services
@@ -54,7 +56,7 @@ class RestApp:
     def __init__(self, services: Services, options: RestOptions) -> None:
         self._desk = Desk(services, options)
         self._litestar = Litestar(
-            route_handlers=[_handler(one, self._desk) for one in OPERATIONS],
+            route_handlers=[*(_handler(one, self._desk) for one in OPERATIONS), *_documents(options)],
             path=PATH,
             exception_handlers={Exception: _refuse_unrouted},
             openapi_config=None,
@@ -71,6 +73,35 @@ class RestApp:
         await self._litestar(inner, receive, send)  # type: ignore[arg-type]  # the same ASGI, written otherwise
 
 
+def _documents(options: RestOptions) -> list[HTTPRouteHandler]:
+    """The handlers of what the door says of itself: OpenAPI, and a page for people."""
+
+    def described(request: Request[Any, Any, Any]) -> dict[str, Any]:
+        return document(NOUNS, _base(request, options))
+
+    async def openapi(request: Request[Any, Any, Any]) -> Response[bytes]:
+        check_accept(request.headers.get("accept", ""), (JSON,))
+        return Response(_encode(described(request)), media_type=JSON, headers=_NOT_STORED)
+
+    async def docs(request: Request[Any, Any, Any]) -> Response[bytes]:
+        return Response(page(described(request)), media_type="text/html", headers=_PAGE)
+
+    handlers = []
+    for path, work in (("/openapi.json", openapi), ("/docs", docs)):
+        work.__annotations__ = {"request": Request, "return": Response}
+        handlers.append(HTTPRouteHandler(path, http_method=[HttpMethod.GET, HttpMethod.HEAD])(work))
+    return handlers
+
+
+def _base(request: Request[Any, Any, Any], options: RestOptions) -> str:
+    """The address of the API as the client came. Raises Refusal."""
+    outer: Any = {**request.scope, "root_path": request.scope[ROOT]}  # type: ignore[literal-required]  # ours
+    try:
+        return addresses.base(outer, dict(request.scope["headers"]), options.trusted_proxies) + PATH
+    except AbsurdAddress as absurd:
+        raise Refusal(400, str(absurd)) from None
+
+
 def _handler(operation: Operation, desk: Desk) -> HTTPRouteHandler:
     async def handle(request: Request[Any, Any, Any]) -> Response[Any] | ASGIResponse:
         return await desk.serve(operation, request)
@@ -84,7 +115,9 @@ def _handler(operation: Operation, desk: Desk) -> HTTPRouteHandler:
 def _refuse_unrouted(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """What no operation has seen: no such address, or no such method of it."""
     refusal: Exception = error
-    if isinstance(error, NotFoundException):
+    if isinstance(error, Refusal):
+        pass
+    elif isinstance(error, NotFoundException):
         refusal = Refusal(404, "There is nothing at this address.")
     elif isinstance(error, MethodNotAllowedException):
         refusal = Refusal(405, "This address has no such method.", {"allow": _allowed(request)})
@@ -112,6 +145,7 @@ def _problem(error: Exception, operation: str, headers: dict[str, str]) -> Respo
 
 
 _NOT_STORED = {"cache-control": "no-store"}
+_PAGE = _NOT_STORED | {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
 
 
 class Desk:
@@ -147,17 +181,12 @@ class Desk:
         self, operation: Operation, request: Request[Any, Any, Any], headers: dict[str, str]
     ) -> Answer[Any]:
         trusted = self._options.trusted_proxies
-        raw = dict(request.scope["headers"])
-        source = addresses.source(request.scope, raw, trusted)  # type: ignore[arg-type]  # a TypedDict of the same
+        scope: Any = request.scope
+        source = addresses.source(scope, dict(request.scope["headers"]), trusted)
         caller = None if operation.public else await self._admit(operation, request, source, headers)
         check_accept(request.headers.get("accept", ""), operation.gives)
         query = read_query(request.scope["query_string"], operation.query)
         body = await self._body(operation, request)
-        try:
-            outer: Any = {**request.scope, "root_path": request.scope[ROOT]}  # type: ignore[literal-required]  # ours
-            base = addresses.base(outer, raw, trusted) + PATH
-        except AbsurdAddress as absurd:
-            raise Refusal(400, str(absurd)) from None
         call: Call[Any, Any] = Call(
             services=self._services,
             caller=caller,
@@ -165,7 +194,7 @@ class Desk:
             path=request.path_params,
             body=body.value,
             query=None if operation.query is None else query,
-            base=base,
+            base=_base(request, self._options),
             source=source,
         )
         return await carried_out_once(operation, call, body.content)

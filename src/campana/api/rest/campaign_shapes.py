@@ -378,6 +378,20 @@ def merge_patch(target: Any, patch: Any) -> Any:
     return merged
 
 
+_PARTS: dict[str, Any] = {"": CampaignBody, "sms": Sms, "voice": Voice, "email": Email}
+_MEMBERS = {part: {one.encode_name for one in msgspec.structs.fields(of)} for part, of in _PARTS.items()}
+
+
+def demand_known_members(patch: dict[str, Any], part: str = "") -> None:
+    """Raises 42 InvalidRequest where a merge patch names what a campaign does not have, be it to take it away."""
+    for name, value in patch.items():
+        if name not in _MEMBERS[part]:
+            place = f"{part}.{name}".strip(".") if name.isidentifier() and len(name) <= NAME_MAX else part
+            raise MethodError(MethodCode.INVALID_REQUEST, f"{place}: There is no such field.", field=place or None)
+        if not part and name in _PARTS and isinstance(value, dict):
+            demand_known_members(value, name)
+
+
 def demand_own_id(body: CampaignBody, guid: str) -> None:
     """Raises 12 InvalidCampaign where a body names another campaign than its address."""
     if body.id is not UNSET and body.id.lower() != guid:

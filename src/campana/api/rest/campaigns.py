@@ -18,6 +18,7 @@ from campana.api.rest.campaign_shapes import (
     CampaignShown,
     Facts,
     campaign_of,
+    demand_known_members,
     demand_own_id,
     merge_patch,
     shown,
@@ -199,6 +200,7 @@ async def _replace(call: Call[Any, None], body: CampaignBody | None) -> Answer[C
     before = await campaigns.look(call.who, guid)
     demand_match(call.header("if-match"), _tag(before))
     if body is None:
+        demand_known_members(call.body)
         target = msgspec.to_builtins(_shown(before))
         body = read_value(merge_patch(target, call.body), CampaignBody)
     demand_own_id(body, guid)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from types import UnionType
 from typing import Any, Generic, TypeVar, get_args, get_type_hints
 
 from litestar import Request
@@ -208,6 +209,9 @@ def _operation(method: str, path: str, says: Says, tag: str, work: Work) -> Oper
     hints = get_type_hints(work)
     body, query = get_args(hints["call"])
     (answer,) = get_args(hints["return"])
+    if isinstance(answer, UnionType):
+        # None beside a value is an answer without a body, such as 304.
+        answer = next(one for one in get_args(answer) if one is not type(None))
     summary, _, description = (work.__doc__ or "").strip().partition("\n")
     return Operation(
         method=method,
