@@ -16,6 +16,9 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 PACE_BYTES = 16 * 1024
+UNHURRIED = "campana.unhurried"
+"""The scope has under this name what an application calls that takes a body of any length, and watches its pace itself:
+the request then has no deadline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._in_head = True
         self._pending = True
+        self._unhurried = False
         self._stall: asyncio.TimerHandle | None = None
         joining = _JoiningTransport(transport)  # type: ignore[arg-type]  # it is a Transport, whatever asyncio says
         super().connection_made(joining)  # type: ignore[arg-type]  # it has all of a Transport that uvicorn uses
@@ -103,24 +107,34 @@ class LimitedProtocol(HttpToolsProtocol):
             if self._head_bytes > self.limits.head_bytes:
                 self.send_400_response("The request's headers are too long.")
                 return
-        if self._deadline is None:
+        if self._deadline is None and not self._unhurried:
             self._deadline = self._after(self.limits.request_seconds)
 
     def on_message_begin(self) -> None:
         self._pending = self._in_head = True
+        self._unhurried = False
         self._head_bytes = 0
         super().on_message_begin()
+        self.scope[UNHURRIED] = self._lift_deadline  # type: ignore[literal-required]  # beyond what ASGI has
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        self._pending = False
+        self._pending = self._unhurried = False
+        self._end_deadline()
+        super().on_message_complete()
+
+    def _lift_deadline(self) -> None:
+        if self._pending:
+            self._unhurried = True
+            self._end_deadline()
+
+    def _end_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         self.transport.flush()  # type: ignore[attr-defined]  # it is ours

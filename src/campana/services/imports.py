@@ -47,6 +47,8 @@ class ImportReport:
 
     row: ImportRow
     campaign: str
+    was_done: bool = False
+    """It had been carried out before it was asked for."""
 
 
 class ImportService:
@@ -94,8 +96,9 @@ class ImportService:
             started_at=now,
             changed_at=now,
         )
-        kept = await Course(self, who.account.region, row, ListReader(options), new).run(parts)
-        return ImportReport(kept, campaign_guid)
+        course = Course(self, who.account.region, row, ListReader(options), new)
+        kept = await course.run(parts)
+        return ImportReport(kept, campaign_guid, was_done=course.was_done)
 
     async def get(self, who: Principal, id: str) -> ImportReport:
         """An import. Raises 40 NotFound."""
@@ -136,7 +139,7 @@ class Course:
         self._reader = reader
         self._import = new
         self._is_kept = False
-        self._is_done = False
+        self.was_done = False
         self._checker: tuple[int, Checker] | None = None
         """With the version of the campaign to which it holds."""
         self._gathered = Checked()
@@ -244,8 +247,8 @@ class Course:
             raise MethodError(MethodCode.IDEMPOTENCY_CONFLICT, said)
         self._import = kept
         self._resume_at = self._flushed = self._written = kept.rows_read
-        self._is_done = kept.state is ImportState.DONE
-        if not self._is_done:
+        self.was_done = kept.state is ImportState.DONE
+        if not self.was_done:
             await service.imports.resume(kept.id, kept.rows_read, service.tools.clock())
         if self._resume_at == 0:
             self._demand_same()
@@ -259,7 +262,7 @@ class Course:
             self._rows_read += len(passed)
             if self._rows_read == self._resume_at:
                 self._demand_same()
-        if rows and self._is_done:
+        if rows and self.was_done:
             raise _other_list()
         return rows
 
@@ -336,7 +339,7 @@ class Course:
     async def _end(self, state: ImportState, problem: str | None) -> ImportRow:
         """Say how it ended; the import as it stands."""
         service, known = self._service, self._import
-        if not self._is_done:
+        if not self.was_done:
             await service.imports.end(known.id, self._written, state, problem, service.tools.clock())
         found = await service.imports.find(known.account, known.id)
         assert found is not None  # one is removed with its campaign, long after that was deleted
