@@ -16,6 +16,7 @@ from campana.services.attempts import AttemptService
 from campana.services.campaigns import CampaignOptions, CampaignService, Ends
 from campana.services.contacts import ContactOptions, ContactService
 from campana.services.deliveries import DeliveryService
+from campana.services.exports import ExportService
 from campana.services.imports import ImportService
 from campana.services.keys import KeyService
 from campana.services.passwords import STANDARD, Cost, Passwords
@@ -98,6 +99,7 @@ class Services:
     deliveries: DeliveryService
     attempts: AttemptService
     imports: ImportService
+    exports: ExportService
     routes: RouteService
     users: UserService
     settings: SettingService
@@ -135,6 +137,7 @@ def build_services(
         deliveries=DeliveryService(store, tools),
         attempts=AttemptService(store.campaigns, store.attempts),
         imports=ImportService(store.campaigns, store.imports, tools, options.contacts, ends),
+        exports=ExportService(store),
         routes=RouteService(routes),
         users=UserService(store.accounts, tools),
         settings=SettingService(store.accounts),

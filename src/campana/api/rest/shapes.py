@@ -5,7 +5,7 @@ Must not know any noun. Every limit stands in a type, so that it is checked, doc
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from campana.domain.delivery import Medium, Status
 from campana.domain.errors import MethodCode, MethodError
+from campana.domain.moment import rfc3339
 
 T = TypeVar("T")
 
@@ -76,7 +77,7 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 
 def moment(at: int) -> str:
     """Epoch milliseconds as RFC 3339 in UTC, with milliseconds and Z."""
-    return datetime.fromtimestamp(at / 1_000, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{at % 1_000:03}Z"
+    return rfc3339(at)
 
 
 def instant(text: str, field: str) -> int:

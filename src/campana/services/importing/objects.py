@@ -19,6 +19,8 @@ from campana.services.importing.columns import FIELD, IGNORED, ROLES
 
 _WIRES = {"sms": "SMSCommInfo", "voice": "VoiceCommInfo", "email": "EmailCommInfo"}
 _MEMBERS = {"destination": "", "text": ".text", "attempts_left": ".attempts"}
+_IGNORED_MEMBERS = frozenset({"status", "status_code", "error_code"})
+"""How a medium stands, in a list that was exported."""
 _ATTEMPTS_DIGITS = 3
 
 
@@ -38,6 +40,8 @@ def from_object(row: Mapping[str, Any], roles: Mapping[str, str]) -> Contact:
             _add(fields, role.removeprefix(FIELD), value)
         elif role in _WIRES and isinstance(value, dict):
             for member, inner in value.items():
+                if member in _IGNORED_MEMBERS:
+                    continue
                 if member not in _MEMBERS:
                     raise _refuse(_WIRES[role], "must have no other members than destination, text and attempts_left.")
                 _set(given, role + _MEMBERS[member], inner)
