@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 import time
+from datetime import UTC, datetime
 from email.utils import formatdate
+from pathlib import Path
 
 import pytest
 import trustme
@@ -284,3 +287,14 @@ def test_the_judge_judges() -> None:
         post.judge(SECRET)
     assert OK[0] == 204
     assert Webhook(SECRET)
+
+
+def test_the_message_of_the_documentation_is_signed_as_it_says() -> None:
+    """The judge's own signature of the body that the page shows, by the secret that it names."""
+    page = (Path(__file__).parents[2] / "docs" / "progress.md").read_text(encoding="utf-8")
+    head, body = page.split("```http\n")[1].split("\n```")[0].split("\n\n")
+    headers = dict(line.split(": ") for line in head.splitlines())
+    assert SECRET in page
+    at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
+    assert Webhook(SECRET).sign(headers["webhook-id"], at, body) == headers["webhook-signature"]
+    assert json.loads(body)["data"]["events"][0]["number"] == 17
