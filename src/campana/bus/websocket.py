@@ -88,20 +88,15 @@ class WebSockets:
             is_tls = isinstance(error, ssl.SSLError)
             said = "No secure connection could be made." if is_tls else "No WebSocket could be opened."
             return Answer(Outcome.FAILED, said)
-        reason = "The connection was closed before it had acknowledged."
+        answer = None
         try:
-            async with asyncio.timeout(self._patience):
-                await connection.send(self._envelope(message))
-                await _acknowledged(connection, message.last)
-        except TimeoutError:
-            reason = "It did not acknowledge in time."
-        except (ConnectionClosed, OSError):
-            pass
-        else:
-            self._keep(key, connection)
-            return TAKEN
-        self._end(connection)
-        return Answer(Outcome.FAILED, reason)
+            answer = await self._told(connection, message)
+        finally:
+            if answer is TAKEN:
+                self._keep(key, connection)
+            else:
+                self._end(connection)
+        return answer
 
     async def close(self) -> None:
         """Close every connection."""
@@ -141,6 +136,18 @@ class WebSockets:
         except BaseException:
             raw.close()
             raise
+
+    async def _told(self, connection: ClientConnection, message: Message) -> Answer:
+        """Send a message, and wait for its receipt."""
+        try:
+            async with asyncio.timeout(self._patience):
+                await connection.send(self._envelope(message))
+                await _acknowledged(connection, message.last)
+        except TimeoutError:
+            return Answer(Outcome.FAILED, "It did not acknowledge in time.")
+        except (ConnectionClosed, OSError):
+            return Answer(Outcome.FAILED, "The connection was closed before it had acknowledged.")
+        return TAKEN
 
     def _envelope(self, message: Message) -> str:
         headers = signed(message.id, message.body, message.secrets, self._clock())
