@@ -78,7 +78,7 @@ def check(told: dict[int, Standing], exchange: Exchange, count: int) -> Counter[
 
 
 async def test_killed_while_calls_ring_and_speak(tmp_path: Path) -> None:
-    count, kills, dice = 300, 3, random.Random(SEED)
+    count, kills, dice = 240, 3, random.Random(SEED)
     print(f"CAMPANA_CRASH_SEED={SEED}")
     async with town(tmp_path, rate=2_000, calls=LINES) as here:
         exchange = await loaded(here, count)

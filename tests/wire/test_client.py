@@ -50,7 +50,7 @@ def kind(request: pytest.FixtureRequest) -> str:
         cuts,
         problem(503, 90),
         problem(429, 31),
-        problem(409, 44, headers="Retry-After: 0\r\n"),
+        problem(409, 44, headers="Retry-After: 30\r\n"),
         says(502, raw=b"<html>Bad Gateway</html>"),
         says(504, raw=b""),
         streams(b'{"id":', ends=False, kind="application/json"),
@@ -117,7 +117,7 @@ async def test_nobody_who_answers_is_told_in_a_sentence(kind: str) -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         async with asked(kind, f"http://127.0.0.1:{held.getsockname()[1]}", Retries(0.1, 0.01)) as client:
-            with pytest.raises(Unreachable, match=r"^The server cannot be reached: .*onnect"):
+            with pytest.raises(Unreachable, match=r"^The server at http://127\.0\.0\.1:\d+ cannot be reached: "):
                 await client.once("get_campaign", "c1")
 
 
@@ -267,7 +267,7 @@ async def test_a_stream_of_events_that_breaks_goes_on_after_the_last_one(kind: s
 
 async def test_events_so_far_are_read_to_their_end(kind: str) -> None:
     items = [json.loads(event(number).partition(b"data: ")[2]) for number in (1, 2, 3)]
-    pages = [says(200, {"items": items[:2], "next": "2"}), says(200, {"items": items[2:], "next": None})]
+    pages = [says(200, {"items": items[:2], "next": 2}), says(200, {"items": items[2:], "next": None})]
     async with peer(*pages) as here, asked(kind, here.url) as client:
         assert [one.number for one in await client.many("events", "c1")] == [1, 2, 3]
     assert [one.target.partition("?")[2] for one in here.seen] == ["after=0&limit=1000", "after=2&limit=1000"]

@@ -25,6 +25,7 @@ from campana.client.errors import (
 )
 from campana.client.keeping import LogIn, Retries
 from campana.client.models import (
+    ApiKey,
     Attempt,
     Balance,
     Campaign,
@@ -48,6 +49,7 @@ from campana.client.models import (
 )
 
 __all__ = [
+    "ApiKey",
     "AsyncClient",
     "Attempt",
     "BadRequest",

@@ -5,8 +5,9 @@ Must not know how a request travels, nor what is done where it fails.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
 from urllib.parse import quote
 
 import msgspec
@@ -14,12 +15,14 @@ import msgspec
 from campana.client.binding import Call, call, pages
 from campana.client.keeping import json_headers
 from campana.client.models import (
+    ApiKey,
+    Attempt,
     Balance,
     Campaign,
     CampaignDraft,
     Contact,
     Delivery,
-    Event,
+    Events,
     Import,
     Medium,
     NewContact,
@@ -54,6 +57,36 @@ def who_am_i() -> Call[Session]:
     return Call(Session, Request("GET", "/sessions/current"))
 
 
+@call
+def create_api_key(
+    name: str,
+    scopes: Sequence[str],
+    *,
+    expires_at: datetime | None = None,
+    per_minute: int | None = None,
+    key: str | None = None,
+) -> Call[ApiKey]:
+    """Make a key that asks in the user's name, within scopes such as campaigns:read; it is told only here.
+
+    `expires_at` has a time zone; `per_minute` is how many requests it may make. Raises Invalid, NotAllowed.
+    """
+    wanted = {"name": name, "scopes": list(scopes), "expires_at": expires_at, "per_minute": per_minute}
+    body = msgspec.json.encode({name: value for name, value in wanted.items() if value is not None})
+    return Call(ApiKey, Request("POST", "/api-keys", headers=json_headers(key), body=body))
+
+
+@pages
+def list_api_keys() -> Call[Page[ApiKey]]:
+    """Hand out the keys that the user may know of, without what makes them keys."""
+    return Call(Page[ApiKey], Request("GET", "/api-keys", _query(limit=MOST)))
+
+
+@call
+def revoke_api_key(id: str) -> Call[None]:
+    """Have a key be good for nothing from now on. Raises NotFound."""
+    return Call(None, Request("DELETE", path("api-keys", id)))
+
+
 @pages
 def list_routes() -> Call[Page[Route]]:
     """Tell every route, and how it is."""
@@ -72,9 +105,9 @@ def create_campaign(draft: CampaignDraft, *, key: str | None = None) -> Call[Cam
 
 @pages
 def list_campaigns(
-    *, state: str | None = None, name: str | None = None, sort: str | None = None
+    *, state: str | None = None, name: str | None = None, sort: Literal["created_at", "-created_at"] | None = None
 ) -> Call[Page[Campaign]]:
-    """Hand out campaigns: those in a state, those whose name begins so; `sort` is created_at or -created_at."""
+    """Hand out campaigns: those in one of some states (`running,waiting`), those with `name` in their name."""
     return Call(Page[Campaign], Request("GET", "/campaigns", _query(state=state, name=name, sort=sort, limit=MOST)))
 
 
@@ -179,6 +212,22 @@ def get_delivery(campaign: str, contact: str, medium: Medium) -> Call[Delivery]:
     return Call(Delivery, Request("GET", path("campaigns", campaign, "contacts", contact, "deliveries", medium)))
 
 
+@call
+def decide_delivery(
+    campaign: str, contact: str, medium: Medium, decision: Literal["resend", "give_up"], *, key: str | None = None
+) -> Call[Delivery]:
+    """Say what becomes of an uncertain delivery that is held. Raises NotFound, Invalid, Conflict."""
+    place = path("campaigns", campaign, "contacts", contact, "deliveries", medium, "decide")
+    body = msgspec.json.encode({"decision": decision})
+    return Call(Delivery, Request("POST", place, headers=json_headers(key), body=body))
+
+
+@pages
+def list_attempts(campaign: str) -> Call[Page[Attempt]]:
+    """Hand out every attempt at the contacts of a campaign. Raises NotFound."""
+    return Call(Page[Attempt], Request("GET", path("campaigns", campaign, "attempts"), _query(limit=MOST)))
+
+
 # --- imports -----------------------------------------------------------------------------------------------------
 
 
@@ -196,10 +245,10 @@ def get_import(number: str) -> Call[Import]:
 
 @pages
 def list_refusals(number: str) -> Call[Page[Refusal]]:
-    """Hand out the rows that an import refused, in order. Raises NotFound."""
+    """Hand out the rows that an import refused, in order; of many, the first ten thousand. Raises NotFound."""
     return Call(Page[Refusal], Request("GET", path("imports", number, "refusals"), _query(limit=MOST)))
 
 
-def events_after(campaign: str, after: int) -> Call[Page[Event]]:
+def events_after(campaign: str, after: int) -> Call[Events]:
     """A page of the events with a higher number than `after`."""
-    return Call(Page[Event], Request("GET", path("campaigns", campaign, "events"), _query(after=after, limit=MOST)))
+    return Call(Events, Request("GET", path("campaigns", campaign, "events"), _query(after=after, limit=MOST)))

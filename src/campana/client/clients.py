@@ -22,6 +22,9 @@ class Methods:
     """What can be asked: the same of both clients, but that one's methods are awaited."""
 
     who_am_i = calls.who_am_i
+    create_api_key = calls.create_api_key
+    list_api_keys = calls.list_api_keys
+    revoke_api_key = calls.revoke_api_key
     list_routes = calls.list_routes
     create_campaign = calls.create_campaign
     list_campaigns = calls.list_campaigns
@@ -39,6 +42,8 @@ class Methods:
     delete_contact = calls.delete_contact
     list_deliveries = calls.list_deliveries
     get_delivery = calls.get_delivery
+    decide_delivery = calls.decide_delivery
+    list_attempts = calls.list_attempts
     import_contacts = transfers.import_contacts
     list_imports = calls.list_imports
     get_import = calls.get_import
@@ -66,7 +71,8 @@ class Client(OfBlocking, Methods):
         retries: Retries | None = None,
         verify: ssl.SSLContext | bool = True,
     ) -> None:
-        super().__init__(_context(api_key, log_in, retries), Way(_url(url), verify))
+        way = Way(url or os.environ.get(URL) or USUAL_URL, verify)
+        super().__init__(_context(way, api_key, log_in, retries), way)
 
     def close(self) -> None:
         """Close the session, where there is one, and all connections."""
@@ -92,7 +98,8 @@ class AsyncClient(OfAwaiting, Methods):
         retries: Retries | None = None,
         verify: ssl.SSLContext | bool = True,
     ) -> None:
-        super().__init__(_context(api_key, log_in, retries), Way(_url(url), verify))
+        way = Way(url or os.environ.get(URL) or USUAL_URL, verify)
+        super().__init__(_context(way, api_key, log_in, retries), way)
 
     async def close(self) -> None:
         """Close the session, where there is one, and all connections."""
@@ -106,19 +113,16 @@ class AsyncClient(OfAwaiting, Methods):
         await self.close()
 
 
-def _url(given: str | None) -> str:
-    return given or os.environ.get(URL) or USUAL_URL
-
-
-def _context(api_key: str | None, log_in: LogIn | None, given: Retries | None) -> Context:
-    retries = given or Retries()
+def _context(way: Way, api_key: str | None, log_in: LogIn | None, given: Retries | None) -> Context:
+    context = Context(given or Retries(), log_in=log_in, place=way.place())
     if log_in is not None:
         if api_key is not None:
             raise ValueError("give an API key or a log-in, not both")
-        return Context(retries, log_in=log_in)
+        return context
     key = (api_key or os.environ.get(API_KEY, "")).strip()
     if not key:
         raise ValueError(f"an API key is needed: give one, or set {API_KEY}")
     if not (key.isascii() and key.isprintable() and " " not in key):
         raise ValueError("the API key should be one word of visible ASCII characters")
-    return Context(retries, token=key)
+    context.token = key
+    return context

@@ -19,13 +19,14 @@ from campana.client.steps import Body, Course, Lost, Open, Pause, Reply, Request
 
 KEY = "idempotency-key"
 TRY_AGAIN = frozenset({429, 502, 503, 504})
+STILL_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Retries:
     """How long a request is made again, in seconds."""
 
-    patience_s: float = 30.0
+    patience_s: float = 45.0
     """Since it failed first; 0 gives up at once."""
     first_s: float = 0.2
     """The first pause, at most; each is twice as long as the one before, and up to half of each is left to chance."""
@@ -38,6 +39,7 @@ class Trial:
     def __init__(self, retries: Retries) -> None:
         self.tries = 0
         self._retries = retries
+        self._patience = retries.patience_s
         self._failed = 0
         self._since = 0.0
 
@@ -49,7 +51,11 @@ class Trial:
             self._since = now
         most = min(self._retries.longest_s, self._retries.first_s * 2 ** min(self._failed - 1, 20))
         pause = max(least_s, most * random.uniform(0.5, 1.0))  # noqa: S311 - spreads clients, hides nothing
-        return pause if now + pause - self._since <= self._retries.patience_s else None
+        return pause if now + pause - self._since <= self._patience else None
+
+    def allow(self, seconds: float) -> None:
+        """Be patient for so long at least."""
+        self._patience = max(self._patience, seconds)
 
     def came_further(self) -> None:
         """Be as patient as at first: the try that failed had come further than those before it."""
@@ -77,6 +83,8 @@ class Context:
     token: str = ""
     """An API key or a session's; blank: a session is to be opened first, where there is a log-in."""
     log_in: LogIn | None = None
+    place: str = ""
+    """Where the server is, for a person."""
 
     def authorised(self, request: Request) -> Request:
         """The request with the token, where there is one."""
@@ -109,7 +117,7 @@ def _until_answered(context: Context, request: Request, step: type[Send] | type[
         except Lost as lost:
             lost_one = True
             check_body(request.body, trial)
-            yield from pause(trial, lost)
+            yield from pause(context, trial, lost)
             continue
         if reply.status < 400:
             return reply
@@ -134,19 +142,24 @@ def check_body(body: bytes | Body, trial: Trial) -> None:
             trial.came_further()
 
 
-def pause(trial: Trial, lost: Lost) -> Generator[Step, Any, None]:
+def pause(context: Context, trial: Trial, lost: Lost) -> Generator[Step, Any, None]:
     """Wait before the next try after a connection was lost. Raises Unreachable."""
     seconds = trial.again_in()
     if seconds is None:
-        raise Unreachable(f"The server cannot be reached: {lost}.") from lost
+        raise Unreachable(f"The server at {context.place} cannot be reached: {lost}.") from lost
     yield Pause(seconds)
 
 
 def may_try_again(trial: Trial, reply: Reply) -> Generator[Step, Any, None]:
     """Wait before the next try after an answer of 400 or more. Raises Refused where there is to be none."""
-    again = reply.headers.get("retry-after", "")
-    if reply.status in TRY_AGAIN or (reply.status == 409 and again):
-        seconds = trial.again_in(float(again) if again.isdecimal() else 0.0)
+    said = reply.headers.get("retry-after", "")
+    after = float(said) if said.isdecimal() else 0.0
+    if reply.status == 409 and said:
+        # An earlier try of the same request is still at it, or was cut off: it is over by then, and mostly long before.
+        trial.allow(after + STILL_S)
+        after = 0.0
+    if reply.status in TRY_AGAIN or (reply.status == 409 and said):
+        seconds = trial.again_in(after)
         if seconds is not None:
             yield Pause(seconds)
             return
@@ -155,7 +168,9 @@ def may_try_again(trial: Trial, reply: Reply) -> Generator[Step, Any, None]:
 
 def _log_in(context: Context, who: LogIn) -> Course[None]:
     body = msgspec.json.encode({"account": who.account, "user": who.user, "password": who.password})
-    reply = yield from sent(Context(context.retries), Request("POST", "/sessions", headers=json_headers(), body=body))
+    reply = yield from sent(
+        replace(context, token="", log_in=None), Request("POST", "/sessions", headers=json_headers(), body=body)
+    )
     context.token = msgspec.json.decode(reply.body, type=_Opened).token
 
 

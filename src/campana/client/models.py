@@ -18,6 +18,11 @@ T = TypeVar("T")
 Medium = Literal["sms", "voice", "email"]
 MEDIA: tuple[Medium, ...] = ("sms", "voice", "email")
 
+Kind = Literal["csv", "jsonl"]
+"""What a file of contacts holds."""
+What = Literal["contacts", "deliveries", "attempts"]
+"""What can be exported."""
+
 Status = Literal[
     "do_not_try",
     "pending",
@@ -53,12 +58,33 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds without use after which a session ends; None for a key."""
 
 
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key by which programs ask in a user's name."""
+
+    id: str
+    name: str
+    user: str
+    prefix: str
+    """How it begins."""
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    last_used_at: datetime | None = None
+    per_minute: int | None = None
+    key: str = ""
+    """The key itself: told only when it is made."""
+
+
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """A way out."""
 
     name: str
-    medium: Medium | None = None
-    health: str | None = None
+    medium: Medium
+    health: str
+    """up, connecting, down or unknown."""
+    reason: str = ""
+    """Why it is not up, for a person."""
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True):
@@ -194,6 +220,13 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
         return sum(count for status, count in self.of(medium).items() if status in FINAL)
 
 
+class Events(msgspec.Struct, frozen=True):
+    """A page of events; `next` is the number after which there may be more."""
+
+    items: list[Event]
+    next: int | None = None
+
+
 class EventData(msgspec.Struct, frozen=True, kw_only=True):
     """What an event is about: of a changed status a delivery, of counters the balance, of others nothing."""
 
@@ -232,8 +265,8 @@ class NewContact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A contact to be added."""
 
     id: str | UnsetType = UNSET
-    name: str | None = None
-    reference: str | None = None
+    name: str = ""
+    reference: str = ""
     fields: dict[str, str] = {}
     sms: Destination | None = None
     voice: Destination | None = None
@@ -243,7 +276,7 @@ class NewContact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Communication(msgspec.Struct, frozen=True, kw_only=True):
     """How a contact stands on one medium."""
 
-    destination: str | None = None
+    destination: str = ""
     text: str | None = None
     attempts_left: int = 0
     status: Status
@@ -254,8 +287,8 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True):
     """A contact of a campaign."""
 
     id: str
-    name: str | None = None
-    reference: str | None = None
+    name: str = ""
+    reference: str = ""
     fields: dict[str, str] = {}
     sms: Communication | None = None
     voice: Communication | None = None
@@ -267,13 +300,19 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One try of a delivery."""
+    """One try of a delivery over one route."""
 
+    contact: str = ""
+    medium: Medium
     attempt: int
     at: datetime
-    route: str | None = None
+    route: str = ""
     status: Status
     error_code: int = 0
+    carrier_code: str | None = None
+    carrier_text: str | None = None
+    call: dict[str, Any] | None = None
+    """What became of a call, as the API tells it."""
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
@@ -287,12 +326,19 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """A contact on one medium."""
 
     contact: str
+    reference: str = ""
     medium: Medium
     status: Status
-    destination: str | None = None
+    destination: str = ""
     error_code: int = 0
     attempts_left: int = 0
+    attempts_made: int = 0
+    held: bool = False
+    """Whether it is uncertain, and a person is to decide."""
+    due_at: datetime | None = None
+    """It is not tried again before."""
     attempts: list[Attempt] = []
+    """Where it was asked for alone."""
     waits_for: Waiting | None = None
 
 

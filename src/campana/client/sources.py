@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Final
 import msgspec
 
 from campana.client.errors import BrokenOff
-from campana.client.models import Rows, Transfer
+from campana.client.models import Kind, Rows, Transfer
 from campana.client.steps import Body
 
 PART: Final = 256 * 1024
@@ -23,7 +23,7 @@ _ROWS: Final = 500
 """Rows that are encoded at a time."""
 CSV: Final = "text/csv"
 JSON_LINES: Final = "application/jsonl"
-KINDS: Final = {"csv": CSV, "jsonl": JSON_LINES}
+KINDS: Final[dict[str, str]] = {"csv": CSV, "jsonl": JSON_LINES}
 
 Source = str | Path | BinaryIO | Iterable[Rows]
 """A file by its path, an open one (in binary), or contacts."""
@@ -33,7 +33,7 @@ Progress = Callable[[Transfer], None]
 class Upload(Body):
     """Rows on their way to the server, under a key by which it knows them again."""
 
-    def __init__(self, source: Source, kind: str | None, key: str, progress: Progress | None) -> None:
+    def __init__(self, source: Source, kind: Kind | None, key: str, progress: Progress | None) -> None:
         """`kind` is csv or jsonl; None goes by the name of the file. Raises ValueError where that does not say it."""
         self.media_type = KINDS[kind] if kind else _media_type(source)
         self._begin, self._repeats, self._size = _beginning(source)

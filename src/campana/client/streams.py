@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from campana.client.errors import CampanaError
-from campana.client.models import Place
+from campana.client.models import Kind, Place
 from campana.client.sources import KINDS
 
 LONGEST_EVENT = 1_000_000
@@ -21,7 +21,7 @@ LONGEST_EVENT = 1_000_000
 class Target:
     """The file that an export is written to. One by its path is written beside it and put in its place at the end."""
 
-    def __init__(self, to: Place | BinaryIO, kind: str | None) -> None:
+    def __init__(self, to: Place | BinaryIO, kind: Kind | None) -> None:
         """Raises ValueError where the kind, csv or jsonl, is neither said nor told by the name."""
         self._place = Path(to) if isinstance(to, str | Path) else None
         self._file: Any = None
@@ -29,7 +29,7 @@ class Target:
             self._file = to
         self.repeats: bool = self._place is not None or self._file.seekable()
         self._start = self._file.tell() if self._place is None and self.repeats else 0
-        self.kind = kind or (self._place.suffix.lower().lstrip(".") if self._place is not None else "")
+        self.kind: str = kind or (self._place.suffix.lower().lstrip(".") if self._place is not None else "")
         self.kind = {"ndjson": "jsonl"}.get(self.kind, self.kind)
         if self.kind not in KINDS:
             raise ValueError("the file's name does not say whether it is to be csv or jsonl: say which")

@@ -31,20 +31,26 @@ class Way:
     """The server's address, with or without `/api/v1` at its end."""
     verify: ssl.SSLContext | bool = True
     """Whom to trust where the address is https."""
-    headers: tuple[tuple[str, str], ...] = ()
-    """Said with every request."""
 
-    def options(self) -> dict[str, Any]:
-        """What httpx makes a client of. Raises ValueError where the address is none."""
-        base = self.url.rstrip("/").removesuffix(API) + API
+    def address(self) -> httpx.URL:
+        """Where the API is. Raises ValueError where that is no address."""
         try:
-            address = httpx.URL(base)
+            address = httpx.URL(self.url.rstrip("/").removesuffix(API) + API)
         except httpx.InvalidURL:
             address = httpx.URL()
         if address.scheme not in ("http", "https") or not address.host:
             raise ValueError("the server's address should be http://HOST:PORT or https://HOST:PORT")
-        headers = [("user-agent", f"campana/{version('campana')}"), *self.headers]
-        return {"base_url": address, "headers": headers, "verify": self.verify}
+        return address
+
+    def place(self) -> str:
+        """Where the server is, for a person: without what else an address may hold."""
+        address = self.address()
+        return f"{address.scheme}://{address.netloc.decode('ascii')}"
+
+    def options(self) -> dict[str, Any]:
+        """What httpx makes a client of."""
+        headers = {"user-agent": f"campana/{version('campana')}"}
+        return {"base_url": self.address(), "headers": headers, "verify": self.verify}
 
 
 class _Walk(Generic[T]):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Mapping
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -15,7 +15,7 @@ from campana.client.binding import Call, Many, Once, fetched
 from campana.client.calls import events_after, get_balance, get_delivery, path
 from campana.client.errors import BrokenOff
 from campana.client.keeping import KEY, Context, Trial, new_key, opened, pause
-from campana.client.models import FINAL, Balance, Delivery, Event, Import, Medium, Place, Transfer
+from campana.client.models import FINAL, Balance, Delivery, Event, Import, Kind, Medium, Place, Transfer, What
 from campana.client.sources import KINDS, Progress, Source, Upload
 from campana.client.steps import Course, Finds, Hand, Lost, Pause, Read, Request, Shut, Step
 from campana.client.streams import Stream, Target
@@ -24,8 +24,6 @@ _IMPORT_ANSWERS_WITHIN_S = 600.0
 _SILENT_S = 60.0
 """A stream of events that says nothing for so long is broken; the server says at least that there is nothing."""
 
-What = Literal["contacts", "deliveries", "attempts"]
-
 
 @Once
 def import_contacts(
@@ -33,7 +31,7 @@ def import_contacts(
     campaign: str,
     source: Source,
     *,
-    kind: Literal["csv", "jsonl"] | None = None,
+    kind: Kind | None = None,
     delimiter: str | None = None,
     encoding: str | None = None,
     columns: Mapping[str, str] | None = None,
@@ -69,7 +67,7 @@ def export(
     what: What,
     to: Place | BinaryIO,
     *,
-    kind: Literal["csv", "jsonl"] | None = None,
+    kind: Kind | None = None,
     progress: Progress | None = None,
 ) -> Course[int]:
     """Write contacts, deliveries or attempts to a file; how many bytes there are.
@@ -98,7 +96,7 @@ def export(
                 if target.done > furthest:
                     furthest = target.done
                     trial.came_further()
-                yield from _anew(trial, lost)
+                yield from _anew(context, trial, lost)
     finally:
         target.close()
 
@@ -138,12 +136,12 @@ def _live(context: Context, campaign: str, after: int) -> Finds[Event]:
                         yield Hand(event)
         except Lost as lost:
             broken = lost
-        yield from _anew(trial, broken)
+        yield from _anew(context, trial, broken)
 
 
-def _anew(trial: Trial, lost: Lost) -> Generator[Step, Any, None]:
+def _anew(context: Context, trial: Trial, lost: Lost) -> Generator[Step, Any, None]:
     yield Shut()
-    yield from pause(trial, lost)
+    yield from pause(context, trial, lost)
 
 
 # --- waiting -----------------------------------------------------------------------------------------------------
