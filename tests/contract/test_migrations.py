@@ -97,7 +97,7 @@ _OLD_ROWS = (
         for number, status in ((1, 4), (2, 3), (3, 3))
     ),
 )
-"""A campaign as an earlier version kept it: a message that arrived, one on its way, and one whose contact is deleted."""
+"""A campaign as an earlier version kept it: a message that arrived, one on its way, one whose contact is deleted."""
 
 
 def test_a_campaign_of_an_earlier_version_is_counted(empty: str) -> None:

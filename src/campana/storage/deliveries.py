@@ -7,14 +7,14 @@ Must not know which database it is. Instants are epoch milliseconds. Every metho
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
 
 from campana.domain.delivery import Medium, Status
 from campana.domain.outcome import DeliveryCode
-from campana.storage.tables import CONTACT_BITS, NEVER, delivery_id, medium_of
+from campana.storage.tables import CONTACT_BITS, NEVER, contact_id, delivery_id, medium_of
 
 PASSED_AT_ONCE = 20_000
 """Deliveries that are looked at for one page."""
@@ -100,21 +100,52 @@ def delivery_row(medium: Medium, columns: Iterable[Any]) -> DeliveryRow:
     return DeliveryRow(str(guid), reference, medium, Status(status), last_error, attempts_left, tries, due, destination)
 
 
-def page_bounds(campaign: int, medium: Medium | None, after: int) -> dict[str, int]:
-    """Between which ids a page looks."""
-    first = delivery_id(campaign, min(Medium) if medium is None else medium, 0)
-    last = delivery_id(campaign, max(Medium) if medium is None else medium, (1 << CONTACT_BITS) - 1)
-    return {"after": max(first, after), "upto": last}
+@dataclass(slots=True)
+class Paging:
+    """A page that is filled little by little: at first as many deliveries are looked at as are asked for, then ever
+    more, since most of them may be passed over."""
 
+    campaign: int
+    medium: Medium | None
+    status: Status | None
+    after: int
+    limit: int
+    rows: list[DeliveryRow] = field(default_factory=list)
+    _reach: int = 0
+    _passed: int = 0
+    _is_done: bool = False
 
-def page_of(rows: Sequence[Sequence[Any]], limit: int, passed: Sequence[int | None]) -> DeliveryPage:
-    """A page of rows, each with its id first; `passed` is how many deliveries were looked at, and the last of them,
-    where they were fewer than asked for."""
-    made = [delivery_row(medium_of(id), columns) for id, *columns in rows]
-    if len(rows) == limit:
-        return DeliveryPage(made, rows[-1][0] if rows else None)
-    count, reached = passed
-    return DeliveryPage(made, reached if count == PASSED_AT_ONCE else None)
+    @property
+    def is_filled(self) -> bool:
+        """Whether nothing more is to be looked at."""
+        return self._is_done or len(self.rows) >= self.limit or self._passed >= PASSED_AT_ONCE
+
+    def bounds(self) -> dict[str, int]:
+        """The parameters of the next look."""
+        self._reach = min(max(self.limit, 4 * self._reach), PASSED_AT_ONCE - self._passed)
+        first = delivery_id(self.campaign, min(Medium) if self.medium is None else self.medium, 0)
+        last = delivery_id(self.campaign, max(Medium) if self.medium is None else self.medium, (1 << CONTACT_BITS) - 1)
+        return {"after": max(first, self.after), "upto": last, "reach": self._reach}
+
+    def which(self) -> dict[str, int]:
+        """What is asked for, besides."""
+        status = ANY_STATUS if self.status is None else int(self.status)
+        return {"base": contact_id(self.campaign, 0), "status": status, "most": self.limit - len(self.rows)}
+
+    def take(self, rows: Sequence[Sequence[Any]], passed: Sequence[int | None]) -> None:
+        """Take rows, each with its id first; `passed` is how many deliveries were looked at, and the last of them."""
+        self.rows += [delivery_row(medium_of(id), columns) for id, *columns in rows]
+        count, reached = passed
+        self._passed += count or 0
+        if len(self.rows) >= self.limit:
+            self.after = rows[-1][0]
+        elif reached is not None:
+            self.after = reached
+        self._is_done = len(self.rows) < self.limit and count != self._reach
+
+    def page(self) -> DeliveryPage:
+        """What was found."""
+        return DeliveryPage(self.rows, None if self._is_done else self.after)
 
 
 def place_of(delivery: int, is_planned: object, listed_at: int | None, unclaimed: Iterable[Any]) -> DeliveryPlace:

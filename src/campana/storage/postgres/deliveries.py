@@ -8,13 +8,11 @@ from __future__ import annotations
 from campana.domain.delivery import Medium, Status
 from campana.domain.outcome import DeliveryCode
 from campana.storage.deliveries import (
-    ANY_STATUS,
     DeliveryPage,
     DeliveryPlace,
     DeliveryRow,
+    Paging,
     delivery_row,
-    page_bounds,
-    page_of,
     place_of,
 )
 from campana.storage.happenings import How, moved_alike
@@ -39,14 +37,16 @@ class PostgresDeliveries:
         self, campaign: int, medium: Medium | None, status: Status | None, after: int, limit: int
     ) -> DeliveryPage:
         """Deliveries of a campaign, at most `limit`."""
-        bounds = page_bounds(campaign, medium, after)
-        which = {"base": contact_id(campaign, 0), "most": limit}
-        which["status"] = ANY_STATUS if status is None else int(status)
 
+        # Anew each time: a read that was cut off runs again.
         async def read(connection: Connection) -> DeliveryPage:
-            rows = [tuple(row) for row in await fetch(connection, queries.page, **bounds, **which)]
-            (passed,) = [(0, None)] if len(rows) == limit else await fetch(connection, queries.passed, **bounds)
-            return page_of(rows, limit, tuple(passed))
+            paging = Paging(campaign, medium, status, after, limit)
+            while not paging.is_filled:
+                bounds = paging.bounds()
+                rows = [tuple(row) for row in await fetch(connection, queries.page, **bounds, **paging.which())]
+                (passed,) = await fetch(connection, queries.passed, **bounds)
+                paging.take(rows, tuple(passed))
+            return paging.page()
 
         return await self._database.read(read)
 

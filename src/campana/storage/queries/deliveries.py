@@ -9,14 +9,14 @@ from sqlalchemy import BigInteger, SmallInteger, bindparam, case, exists, func, 
 
 from campana.domain.delivery import Status
 from campana.domain.outcome import DeliveryCode
-from campana.storage.deliveries import ANY_STATUS, PASSED_AT_ONCE
+from campana.storage.deliveries import ANY_STATUS
 from campana.storage.tables import CONTACT_BITS, NEVER, chunks, contacts, deliveries, due, lanes
 
 _next = (
     select(deliveries)
     .where(deliveries.c.id > bindparam("after"), deliveries.c.id <= bindparam("upto"))
     .order_by(deliveries.c.id)
-    .limit(PASSED_AT_ONCE)
+    .limit(bindparam("reach"))
     .subquery()
 )
 _number = _next.c.id.op("&")(literal((1 << CONTACT_BITS) - 1, BigInteger))

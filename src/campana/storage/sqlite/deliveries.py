@@ -11,13 +11,11 @@ from campana.domain.delivery import Medium, Status
 from campana.domain.outcome import DeliveryCode
 from campana.storage.compiled import run
 from campana.storage.deliveries import (
-    ANY_STATUS,
     DeliveryPage,
     DeliveryPlace,
     DeliveryRow,
+    Paging,
     delivery_row,
-    page_bounds,
-    page_of,
     place_of,
 )
 from campana.storage.happenings import How, moved_alike
@@ -40,14 +38,14 @@ class SqliteDeliveries:
         self, campaign: int, medium: Medium | None, status: Status | None, after: int, limit: int
     ) -> DeliveryPage:
         """Deliveries of a campaign, at most `limit`."""
-        bounds = page_bounds(campaign, medium, after)
-        which = {"base": contact_id(campaign, 0), "most": limit}
-        which["status"] = ANY_STATUS if status is None else int(status)
+        paging = Paging(campaign, medium, status, after, limit)
 
         def read(connection: sqlite3.Connection) -> DeliveryPage:
-            rows = run(connection, queries.page, **bounds, **which).fetchall()
-            passed = (0, None) if len(rows) == limit else run(connection, queries.passed, **bounds).fetchone()
-            return page_of(rows, limit, passed)
+            while not paging.is_filled:
+                bounds = paging.bounds()
+                rows = run(connection, queries.page, **bounds, **paging.which()).fetchall()
+                paging.take(rows, run(connection, queries.passed, **bounds).fetchone())
+            return paging.page()
 
         return await self._database.read(read)
 
