@@ -213,6 +213,18 @@ class SessionSettings(Section):
     )
 
 
+class RestSettings(Section):
+    """`[rest]`: the REST API."""
+
+    requests_per_minute: int = Field(
+        default=6_000,
+        ge=0,
+        le=1_000_000,
+        description="Requests a minute that each session or API key may make of a process, where the key has no limit "
+        "of its own; 0 is without limit.",
+    )
+
+
 class LimitSettings(Section):
     """`[limits]`: what an account may keep; 0 is without limit."""
 
@@ -278,6 +290,7 @@ class Settings(Section):
     worker: WorkerSettings = WorkerSettings()
     delivery: DeliverySettings = DeliverySettings()
     sessions: SessionSettings = SessionSettings()
+    rest: RestSettings = RestSettings()
     limits: LimitSettings = LimitSettings()
     retention: RetentionSettings = RetentionSettings()
     progress: ProgressSettings = ProgressSettings()

@@ -179,7 +179,8 @@ def _front(settings: Settings, role: Role, services: Services, inside: _Inside, 
     if role.has_doors:
         server = settings.server
         soap = SoapApp(services, SoapOptions(server.max_request_bytes, server.trusted_proxies, metrics=metrics))
-        rest = RestApp(services, RestOptions(server.max_request_bytes, server.trusted_proxies, metrics=metrics))
+        pace = settings.rest.requests_per_minute
+        rest = RestApp(services, RestOptions(server.max_request_bytes, server.trusted_proxies, pace, metrics))
     return HttpFront(soap, lambda: _readiness(role, inside), metrics.render, rest)
 
 

@@ -56,7 +56,7 @@ class RestApp:
     def __init__(self, services: Services, options: RestOptions) -> None:
         self._desk = Desk(services, options)
         self._litestar = Litestar(
-            route_handlers=[*(_handler(one, self._desk) for one in OPERATIONS), *_documents(options)],
+            route_handlers=[*_documents(options), *(_handler(one, self._desk) for one in OPERATIONS)],
             path=PATH,
             exception_handlers={Exception: _refuse_unrouted},
             openapi_config=None,
@@ -74,7 +74,7 @@ class RestApp:
 
 
 def _documents(options: RestOptions) -> list[HTTPRouteHandler]:
-    """The handlers of what the door says of itself: OpenAPI, and a page for people."""
+    """The handlers of what the door says of itself: OpenAPI, a page for people, and the methods of each address."""
 
     def described(request: Request[Any, Any, Any]) -> dict[str, Any]:
         return document(NOUNS, _base(request, options))
@@ -86,7 +86,13 @@ def _documents(options: RestOptions) -> list[HTTPRouteHandler]:
     async def docs(request: Request[Any, Any, Any]) -> Response[bytes]:
         return Response(page(described(request)), media_type="text/html", headers=_PAGE)
 
+    async def options_of(request: Request[Any, Any, Any]) -> Response[None]:
+        return Response(None, status_code=204, headers={"allow": _allowed(request)})
+
     handlers = []
+    for path in sorted({one.path for one in OPERATIONS} | {"/openapi.json", "/docs"}):
+        options_of.__annotations__ = {"request": Request, "return": Response}
+        handlers.append(HTTPRouteHandler(path.replace("}", ":str}"), http_method=HttpMethod.OPTIONS)(options_of))
     for path, work in (("/openapi.json", openapi), ("/docs", docs)):
         work.__annotations__ = {"request": Request, "return": Response}
         handlers.append(HTTPRouteHandler(path, http_method=[HttpMethod.GET, HttpMethod.HEAD])(work))
@@ -130,6 +136,8 @@ def _allowed(request: Request[Any, Any, Any]) -> str:
     """The methods of an address."""
     given = request.scope["path"].removeprefix(PATH).strip("/").split("/")
     methods = {"OPTIONS"}
+    if given in (["openapi.json"], ["docs"]):
+        methods |= {"GET", "HEAD"}
     for one in OPERATIONS:
         known = one.path.strip("/").split("/")
         if len(known) == len(given) and all(a == b or a[0] == "{" for a, b in zip(known, given, strict=True)):

@@ -149,7 +149,7 @@ async def get_campaign(call: Call[None, None]) -> Answer[CampaignShown | None]:
     Its ETag stands for its version and its state. With If-None-Match, what has not changed is answered 304.
     """
     seen = await call.services.campaigns.look(call.who, call.guid("campaign"))
-    if is_known(call.header("if-none-match"), _tag(seen)):
+    if is_known(call.condition("if-none-match"), _tag(seen)):
         return Answer(None, 304, {"etag": tag_of(_tag(seen))})
     return Answer(_shown(seen), None, {"etag": tag_of(_tag(seen))})
 
@@ -189,7 +189,7 @@ async def change_campaign(call: Call[dict[str, Any], None]) -> Answer[CampaignSh
     for _ in range(TRIES):
         with contextlib.suppress(VersionMismatch):
             return await _replace(call, None)
-        if call.header("if-match"):
+        if call.condition("if-match") is not None:
             break
     raise VersionMismatch
 
@@ -198,7 +198,7 @@ async def _replace(call: Call[Any, None], body: CampaignBody | None) -> Answer[C
     """Replace a campaign by a body, or, where that is None, by what the patch makes of it as it is."""
     campaigns, guid = call.services.campaigns, call.guid("campaign")
     before = await campaigns.look(call.who, guid)
-    demand_match(call.header("if-match"), _tag(before))
+    demand_match(call.condition("if-match"), _tag(before))
     if body is None:
         demand_known_members(call.body)
         target = msgspec.to_builtins(_shown(before))
@@ -206,7 +206,7 @@ async def _replace(call: Call[Any, None], body: CampaignBody | None) -> Answer[C
     demand_own_id(body, guid)
     sharing = before.row.campaign.sharing if call.request.method == "PATCH" else SHARED_BY_DEFAULT[call.who.role]
     campaign = replace(campaign_of(body, guid, sharing), created_at=before.row.campaign.created_at)
-    bound = call.header("if-match") not in ("", "*") or call.request.method == "PATCH"
+    bound = call.condition("if-match") not in (None, "*") or call.request.method == "PATCH"
     try:
         await campaigns.update(call.who, campaign, whole=True, version=before.row.version if bound else None)
     except MethodError as error:
@@ -230,8 +230,8 @@ async def delete_campaign(call: Call[None, None]) -> Answer[None]:
     It is gone from every answer at once. What waits is cancelled, what is in progress finishes.
     """
     guid = call.guid("campaign")
-    if call.header("if-match"):
-        demand_match(call.header("if-match"), _tag(await call.services.campaigns.look(call.who, guid)))
+    if call.condition("if-match") is not None:
+        demand_match(call.condition("if-match"), _tag(await call.services.campaigns.look(call.who, guid)))
     await call.services.campaigns.delete(call.who, guid)
     return Answer(None)
 

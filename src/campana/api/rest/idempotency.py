@@ -25,7 +25,7 @@ _encode = msgspec.json.Encoder().encode
 def key_of(call: Call[Any, Any]) -> str:
     """The Idempotency-Key of a request; blank where it has none. Raises 42 InvalidRequest."""
     key = call.header(HEADER)
-    if key and _KEY.fullmatch(key) is None:
+    if HEADER in call.request.headers and _KEY.fullmatch(key) is None:
         said = "The Idempotency-Key should be 1 to 255 visible ASCII characters."
         raise MethodError(MethodCode.INVALID_REQUEST, said)
     return key
@@ -34,6 +34,7 @@ def key_of(call: Call[Any, Any]) -> str:
 async def carried_out_once(operation: Operation, call: Call[Any, Any], content: bytes) -> Answer[Any]:
     """Carry a request out, or give the answer again that it had."""
     key = key_of(call) if operation.method == "POST" else ""
+    call.raw_key = key.encode()
     if not key or not operation.idempotent or call.caller is None:
         return await operation.work(call)
     user, scope = call.who.user, call.request.scope

@@ -95,7 +95,7 @@ class ImportQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     map: Annotated[
         str,
         Meta(
-            max_length=20_000,
+            max_length=4_000,
             description="COLUMN:FIELD, several with commas. A column is its name or #number; a field one of id, name,"
             " reference, fields, sms, voice, email, each of these with .text or .attempts, field.NAME, or - to leave"
             " it out.",

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from campana.api.rest.operation import JSON, Operation, Operations, Stream
+from campana.api.rest.operation import JSON, Operation, Operations, Stream, no_such
 from campana.api.rest.problems import PROBLEM, STATUS, Problem, type_of
 from campana.api.rest.samples import sample
 from campana.api.rest.shapes import GUID_PATTERN
@@ -42,7 +42,8 @@ _BY_HTTP = {
 ABOUT = """The full contract of Campana: campaigns that reach people by SMS, voice and email.
 
 **Coming in.** Send `Authorization: Bearer TOKEN`, with the token of a session (`POST /sessions`, the same sessions as
-in SOAP) or with an API key (`POST /api-keys`), which acts as its user within its scopes.
+in SOAP) or with an API key (`POST /api-keys`), which acts as its user within its scopes. Anything in the header
+`X-Campana-Agent` marks a request as made for an agent: the rules for external applications bind it.
 
 **Errors** are problems (RFC 9457): `code` is the number that SOAP has for the same, `field` the field that breaks a
 rule, `detail` the rule in a sentence. No problem ever repeats a value.
@@ -62,19 +63,13 @@ connection or a 503, send the same request with the same key.
 _PATH_SCHEMAS: dict[str, Json] = {
     "campaign": {"description": "The campaign's id.", "schema": {"type": "string", "format": "uuid"}},
     "contact": {"description": "The contact's id.", "schema": {"type": "string", "format": "uuid"}},
+    "import": {"description": "The import's id.", "schema": {"type": "string", "format": "uuid"}},
     "id": {"description": "Its id.", "schema": {"type": "string", "format": "uuid"}},
     "name": {"description": "Its name.", "schema": {"type": "string", "minLength": 1, "pattern": "^[^/]+$"}},
     "medium": {"description": "The medium.", "schema": {"type": "string", "enum": ["sms", "voice", "email"]}},
 }
 
 _HEADERS: dict[str, Json] = {
-    "agent": {
-        "name": "X-Campana-Agent",
-        "in": "header",
-        "description": "Anything in it marks the request as made for an agent: the rules for external applications "
-        "bind it.",
-        "schema": {"type": "string", "maxLength": 100},
-    },
     "key": {
         "name": "Idempotency-Key",
         "in": "header",
@@ -118,7 +113,10 @@ def document(nouns: Sequence[Operations], server: str) -> Json:
     schemas = _schemas(every)
     paths: Json = {}
     for operation in every:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _described(operation, schemas)
+        described = paths.setdefault(operation.path, {})[operation.method.lower()] = _described(operation, schemas)
+        links = _links(operation, every)
+        if links:
+            described["responses"][str(operation.status)]["links"] = links
     return {
         "openapi": "3.1.0",
         "info": {
@@ -192,6 +190,23 @@ def _described(operation: Operation, schemas: Json) -> Json:
     return described
 
 
+def _links(operation: Operation, every: Iterable[Operation]) -> Json:
+    """What may be asked of what was made: operations below its own address."""
+    if operation.method != "POST" or operation.status != 201:
+        return {}
+    links: Json = {}
+    own = _IN_PATH.findall(operation.path)
+    for one in every:
+        names = _IN_PATH.findall(one.path)
+        if not one.path.startswith(operation.path + "/{") or names[:-1] != own:
+            continue
+        made = names[-1]
+        parameters = {name: f"$request.path.{name}" for name in own}
+        parameters[made] = f"$response.body#/{'name' if made == 'name' else 'id'}"
+        links[one.name] = {"operationId": one.name, "parameters": parameters}
+    return links
+
+
 def _words(operation: Operation) -> str:
     said = operation.description
     if operation.scope is not None:
@@ -208,8 +223,6 @@ def _parameters(operation: Operation) -> list[Json]:
             schema |= {"pattern": GUID_PATTERN}
         found.append({"name": name, "in": "path", "required": True, **known, "schema": schema})
     found += _query(operation)
-    if not operation.public:
-        found.append(_HEADERS["agent"])
     if operation.method == "POST":
         found.append(_HEADERS["key"])
     if operation.versioned:
@@ -335,6 +348,7 @@ def _refusals(operation: Operation) -> dict[int, list[MethodCode]]:
         codes += _OF_CALLERS
     if operation.method == "POST" and operation.idempotent:
         codes.append(MethodCode.IDEMPOTENCY_CONFLICT)
+    codes += [no_such(name) for name in _IN_PATH.findall(operation.path)]
     found: dict[int, list[MethodCode]] = {400: [], 406: [], 413: [], 415: []}
     for code in sorted(set(codes)):
         found.setdefault(STATUS[code], []).append(code)

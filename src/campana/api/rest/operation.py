@@ -76,15 +76,25 @@ class Call(Generic[B, Q]):
         except ValueError:
             guid = ""
         if not guid:
-            raise MethodError(_NO_SUCH.get(name, MethodCode.NOT_FOUND))
+            raise MethodError(no_such(name))
         return guid
 
     def header(self, name: str) -> str:
         """A header's value; blank where it is absent."""
         return self.request.headers.get(name, "")
 
+    def condition(self, name: str) -> str | None:
+        """A header that makes the request conditional, If-Match or If-None-Match; None where it is absent."""
+        found: str | None = self.request.headers.get(name)
+        return found
+
 
 _NO_SUCH = {"campaign": MethodCode.CAMPAIGN_NOT_FOUND, "contact": MethodCode.CONTACT_NOT_FOUND}
+
+
+def no_such(name: str) -> MethodCode:
+    """What is answered where a part of a path, by its name, leads nowhere."""
+    return _NO_SUCH.get(name, MethodCode.NOT_FOUND)
 
 
 @dataclass(frozen=True, slots=True)

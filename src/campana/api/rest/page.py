@@ -33,7 +33,9 @@ nav { position: sticky; top: 0; height: 100vh; overflow-y: auto; padding: 1.5rem
 nav h2 { font-size: .75rem; text-transform: uppercase; letter-spacing: .06em; color: var(--soft);
   margin: 1.4rem 0 .3rem }
 nav ol { list-style: none; margin: 0; padding: 0 }
-nav a { display: block; padding: .12rem .4rem; border-radius: 5px; text-decoration: none; color: inherit }
+nav a { display: grid; grid-template-columns: 3.9rem 1fr; padding: .12rem .4rem;
+  border-radius: 5px; text-decoration: none; color: inherit }
+nav h2 a { display: block; padding-left: .4rem }
 nav a:hover, nav a:focus { background: var(--wash) }
 main { padding: 2rem 2.5rem 6rem; min-width: 0 }
 h1 { font-size: 2rem; margin: 0 0 .2rem; letter-spacing: -.01em }

@@ -21,13 +21,31 @@ _decoder = functools.cache(msgspec.json.Decoder)
 def read_body(content: bytes, of: Any) -> Any:
     """Read a JSON body. Raises Refusal 400 where it is no JSON, MethodError 42 where it breaks the schema."""
     try:
-        return _decoder(of).decode(content)
+        return _decoded(content, of)
     except msgspec.ValidationError as error:
         raise schema_error(error) from None
     except RecursionError:
         raise Refusal(400, "The body is nested too deeply.") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise Refusal(400, "The body is not JSON in UTF-8 (RFC 8259).") from None
+
+
+def _decoded(content: bytes, of: Any) -> Any:
+    try:
+        return _decoder(of).decode(content)
+    except msgspec.ValidationError as error:
+        if "got `float`" not in str(error):
+            raise
+    # JSON knows no integers: 3.0 is one (JSON Schema, 4.2.3).
+    return msgspec.convert(_with_integers(msgspec.json.decode(content)), of)
+
+
+def _with_integers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _with_integers(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_integers(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def read_value(value: Any, of: Any) -> Any:

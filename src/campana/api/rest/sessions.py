@@ -5,17 +5,24 @@ Must not know how a session is kept.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from campana.api.rest.operation import Answer, Call, Operations, Says
+from campana.api.rest.shapes import ScopeName
 from campana.domain.errors import MethodCode, MethodError
 
 operation = Operations("Sessions")
 
-Token = Annotated[str, Meta(description="To be sent as `Authorization: Bearer TOKEN`. It is shown only here.")]
+Token = Annotated[
+    str,
+    Meta(
+        description="To be sent as `Authorization: Bearer TOKEN`. It is shown only here.",
+        examples=["_-J_fvk1PNv8fCOv0Y"],
+    ),
+]
 
 
 class NewSession(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -39,7 +46,7 @@ class Session(msgspec.Struct, frozen=True):
     account: Annotated[str, Meta(description="The account's id.", examples=["acme"])]
     user: Annotated[str, Meta(description="The user's name.", examples=["ann"])]
     role: Annotated[str, Meta(description="The user's role.", examples=["operator"])]
-    scopes: Annotated[list[str], Meta(description="What it may be used for.")]
+    scopes: Annotated[list[ScopeName], Meta(description="What it may be used for.")]
     expires_in: Annotated[
         int | None, Meta(description="Seconds without use after which a session ends; null for a key.", examples=[1200])
     ]
@@ -77,7 +84,8 @@ async def get_session(call: Call[None, None]) -> Answer[Session]:
     assert call.caller is not None
     user, caller = call.who.user, call.caller
     expires_in = call.services.sessions.idle_seconds if caller.token else None
-    return Answer(Session(user.account.id, user.name, user.role, sorted(caller.scopes), expires_in))
+    scopes: list[Any] = sorted(caller.scopes)
+    return Answer(Session(user.account.id, user.name, user.role, scopes, expires_in))
 
 
 @operation("DELETE", "/sessions/current", Says(status=204))

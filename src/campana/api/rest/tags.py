@@ -29,19 +29,19 @@ def tag_of(tag: Tag) -> str:
     return f'"{tag.version}.{tag.rest}"'
 
 
-def is_known(if_none_match: str, tag: Tag) -> bool:
+def is_known(if_none_match: str | None, tag: Tag) -> bool:
     """Whether a client that says If-None-Match has what the tag stands for: the weak comparison."""
-    if not if_none_match:
+    if if_none_match is None:
         return False
     return if_none_match.strip() == "*" or any(
         opaque == f"{tag.version}.{tag.rest}" for _, opaque in _parsed(if_none_match, "If-None-Match")
     )
 
 
-def demand_match(if_match: str, tag: Tag) -> None:
+def demand_match(if_match: str | None, tag: Tag) -> None:
     """Raises 43 VersionMismatch where If-Match names other versions alone: the strong comparison, so that a weak tag
     never matches."""
-    if not if_match or if_match.strip() == "*":
+    if if_match is None or if_match.strip() == "*":
         return
     for weak, opaque in _parsed(if_match, "If-Match"):
         if not weak and opaque.partition(".")[0] == tag.version:
@@ -63,9 +63,15 @@ def _parsed(header: str, name: str) -> list[tuple[bool, str]]:
     while place < len(header):
         match = _TAGS.match(header, place)
         if match is None or len(header) > _LONGEST:
-            raise MethodError(MethodCode.INVALID_REQUEST, f'{name} should be * or tags in quotes, such as "1.running".')
+            raise _refused(name)
         found.append((match[1] is not None, match[2]))
         place = match.end()
         if place < len(header) and header[place] == ",":
             place += 1
+    if not found:
+        raise _refused(name)
     return found
+
+
+def _refused(name: str) -> MethodError:
+    return MethodError(MethodCode.INVALID_REQUEST, f'{name} should be * or tags in quotes, such as "1.running".')
