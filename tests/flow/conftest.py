@@ -1,4 +1,4 @@
-"""What tests of clients stand on: one real server for each module, and commands that ask it."""
+"""What tests of clients stand on: one real server for all of them, and commands that ask it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from serve_kit import Done, Run, Served, served
 from campana.cli import main
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server that sends, with an API key."""
     with served(tmp_path_factory.mktemp("served")) as one:
