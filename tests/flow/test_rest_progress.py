@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,8 @@ from river_kit import PASSWORD, PATIENCE, River, flowing, phone, sms_campaign, s
 from campana.api.http import HttpFront
 from campana.api.rest.app import RestApp, RestOptions
 from campana.api.server import server_config
-from campana.domain.delivery import Medium
+from campana.domain.campaign import Campaign
 from campana.domain.progress import Event, EventKind
-from campana.domain.waiting import Rule
 from campana.sandbox.smsc import SmscSimulator
 from campana.services.campaigns import CampaignOptions
 from campana.services.house import ServiceOptions
@@ -274,14 +274,19 @@ async def test_the_secret_is_read_and_renewed_by_admins(front: Front) -> None:
 
 
 async def test_why_a_delivery_waits(front: Front) -> None:
-    who, services = await front.river.user(), front.river.services
+    async def waits_for(campaign: Campaign, contact: str, medium: str = "sms") -> Any:
+        return (await front.get(f"/campaigns/{campaign.guid}/contacts/{contact}/deliveries/{medium}"))["waits_for"]
+
     paused = await front.river.add(sms_campaign(is_paused=True))
     contact = await front.river.contact(paused, phone(1))
-    assert (await services.progress.why(who, paused.guid, contact, Medium.SMS)).rule is Rule.PAUSED
-    assert (await services.progress.why(who, paused.guid, contact, Medium.EMAIL)).rule is Rule.NO_DESTINATION
-    reached = await done(front, 1)
-    first = (await front.all_events(reached.guid))[-1]
-    assert first["number"] > 0
-    lines = [event["data"].get("contact") for event in await front.all_events(reached.guid)]
-    (guid,) = {line for line in lines if line}
-    assert (await services.progress.why(who, reached.guid, guid, Medium.SMS)).rule is Rule.DONE
+    assert await waits_for(paused, contact) == {"rule": "paused", "until": None}
+    tomorrow = datetime.fromtimestamp(front.river.clock() / 1_000, UTC).replace(tzinfo=None) + timedelta(days=1)
+    later = await front.river.add(sms_campaign(time_zone="UTC", active_from_date=tomorrow))
+    contact = await front.river.contact(later, phone(2))
+    # (The river knows of no route here, which is said before the window is.)
+    told = await waits_for(later, contact)
+    assert (told["rule"], told["until"]) == ("no_route", f"{tomorrow:%Y-%m-%d}T00:00:00.000Z")
+    reached = await front.river.add(sms_campaign())
+    contact = await front.river.contact(reached, phone(3))
+    await front.river.until_statuses(reached, {SUCCESS: 1})
+    assert await waits_for(reached, contact) == {"rule": "done", "until": None}

@@ -27,6 +27,7 @@ from campana.api.rest.shapes import (
     status_of,
 )
 from campana.domain.errors import MethodCode, MethodError
+from campana.domain.waiting import Rule
 from campana.services.deliveries import DeliveryQuery
 from campana.services.scopes import Scope
 from campana.storage.deliveries import DeliveryRow
@@ -81,9 +82,17 @@ class AttemptShown(msgspec.Struct, frozen=True):
     call: CallShown | None
 
 
+class WaitsFor(msgspec.Struct, frozen=True):
+    """Why a delivery has not gone yet."""
+
+    rule: Annotated[Rule, Meta(description="The first rule that really holds it back.", examples=["window"])]
+    until: Annotated[Moment | None, Meta(description="When it may go next; null: no clock says so.")]
+
+
 class DeliveryWhole(DeliveryShown, frozen=True, kw_only=True):
     """A contact on one medium, with its attempts."""
 
+    waits_for: WaitsFor
     attempts: list[AttemptShown]
 
 
@@ -207,14 +216,19 @@ _NOT_FOUND = (MethodCode.CAMPAIGN_NOT_FOUND, MethodCode.CONTACT_NOT_FOUND, Metho
 
 @operation("GET", _DELIVERY, Says(scope=Scope.CONTACTS_READ, refuses=_NOT_FOUND))
 async def get_delivery(call: Call[None, None]) -> Answer[DeliveryWhole]:
-    """Read a contact's delivery on one medium, with its attempts."""
+    """Read a contact's delivery on one medium, with its attempts.
+
+    `waits_for` says why it has not gone yet, and when it may.
+    """
     return Answer(await _whole(call))
 
 
 async def _whole(call: Call[Any, Any]) -> DeliveryWhole:
     campaign, contact, medium = call.guid("campaign"), call.guid("contact"), _medium(call)
     row, attempts = await call.services.deliveries.one(call.who, campaign, contact, medium)
-    return DeliveryWhole(**_fields(row), attempts=[shown_attempt(one) for one in attempts])
+    why = await call.services.progress.why(call.who, campaign, contact, medium)
+    waits_for = WaitsFor(why.rule, moment_or_none(why.until))
+    return DeliveryWhole(**_fields(row), waits_for=waits_for, attempts=[shown_attempt(one) for one in attempts])
 
 
 @operation(
