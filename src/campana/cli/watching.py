@@ -20,9 +20,11 @@ from campana.client.models import Medium
 _NAMES: dict[Medium, str] = {"sms": "SMS", "voice": "voice", "email": "email"}
 
 
-def watched(campaign: Campaign, balances: Iterable[Balance], *, as_json: bool = False) -> Balance:
-    """Show balances as they come; the last one."""
-    console = Console()
+def watched(
+    campaign: Campaign, balances: Iterable[Balance], *, as_json: bool = False, console: Console | None = None
+) -> Balance:
+    """Show balances as they come; the last one. The `console` is standard output's."""
+    console = console or Console()
     if as_json or not console.is_terminal:
         return _lines(campaign, balances, as_json)
     return _bars(campaign, balances, console)
@@ -47,10 +49,10 @@ def _line(campaign: Campaign, balance: Balance) -> str:
 
 def _bars(campaign: Campaign, balances: Iterable[Balance], console: Console) -> Balance:
     columns = (
-        TextColumn("{task.description:6}"),
+        TextColumn("{task.description:6}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[fates]}"),
+        TextColumn("{task.fields[fates]}", markup=False),
         TimeElapsedColumn(),
     )
     last: Balance | None = None
