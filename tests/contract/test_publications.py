@@ -6,7 +6,7 @@ import asyncio
 
 from campana.domain.delivery import Medium, Status
 from campana.domain.progress import EventKind
-from campana.storage.publications import Census, Failure, Publication, Secrets
+from campana.storage.publications import Behind, Census, Failure, Publication, Secrets
 from campana.storage.waits import NOWHERE, WaitRow
 from tests.contract.conftest import NOW, World, a_campaign, guid
 
@@ -27,7 +27,7 @@ async def test_an_endpoint_is_told_from_the_first_event_on(world: World) -> None
     assert await kept.behind(0, 10) == []
     told = await kept.address(number, HOOK)
     assert told == Publication(number, HOOK) == await kept.find(number)
-    assert await kept.behind(0, 10) == [(number, world.account)]
+    assert await kept.behind(0, 10) == [Behind(number, world.account, 0)]
     assert await kept.behind(number, 10) == []
     assert await kept.offer(told, 2)
     assert (await kept.find(number)).offered == 2
@@ -57,7 +57,7 @@ async def test_failures_are_counted_until_one_is_taken(world: World) -> None:
     assert failing == Publication(
         number, HOOK, 0, 0, 2, NOW, NOW + 15_000, last_error_at=NOW + 5_000, last_error="second"
     )
-    assert await kept.behind(0, 10) == [(number, world.account)]
+    assert await kept.behind(0, 10) == [Behind(number, world.account, NOW + 15_000)]
     assert await kept.census() == Census(failing=1, stopped=0, behind=2)
     await kept.taken(failing, 2, NOW + 20_000)
     assert await kept.find(number) == Publication(
@@ -78,7 +78,7 @@ async def test_one_that_was_given_up_waits_for_a_person(world: World) -> None:
     assert await kept.retry(number)
     again = await kept.find(number)
     assert (again.stopped_at, again.failures, again.failing_since, again.sent, again.offered) == (None, 0, None, 0, 2)
-    assert await kept.behind(0, 10) == [(number, world.account)]
+    assert await kept.behind(0, 10) == [Behind(number, world.account, 0)]
 
 
 async def test_another_endpoint_begins_clean_where_the_old_one_stood(world: World) -> None:
@@ -121,7 +121,7 @@ async def test_campaigns_come_in_pages(world: World) -> None:
     for number in numbers:
         await kept.address(number, HOOK)
     first = await kept.behind(0, 3)
-    assert [number for number, _ in first + await kept.behind(first[-1][0], 3)] == numbers
+    assert [one.campaign for one in first + await kept.behind(first[-1].campaign, 3)] == numbers
 
 
 async def test_many_at_once_note_one_endpoint(world: World) -> None:

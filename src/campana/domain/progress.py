@@ -13,7 +13,7 @@ from enum import IntEnum, StrEnum
 import msgspec
 
 from campana.domain.campaign import Campaign, media_enabled
-from campana.domain.delivery import FINAL, IN_PROGRESS, WAITING, Medium, Status
+from campana.domain.delivery import IN_PROGRESS, WAITING, Medium, Status
 from campana.domain.moment import SECOND
 from campana.domain.schedule import Window, closes_at, first_opening, is_open, next_opening
 
@@ -88,11 +88,6 @@ class Balance:
     def among(self, medium: Medium, statuses: Iterable[Status]) -> int:
         """How many contacts are in one of some statuses on a medium."""
         return sum(self.tallies[medium][status] for status in statuses)
-
-    def is_final(self, media: Iterable[Medium]) -> bool:
-        """Whether nothing is left to be done on any of the media."""
-        done = {Status.DO_NOT_TRY, *FINAL}
-        return all(self.among(medium, done) == self.contacts for medium in media)
 
     def is_settled(self, media: Iterable[Medium]) -> bool:
         """Whether nothing can still change by itself: nothing is on its way, and nothing waits on any of the media on

@@ -130,8 +130,13 @@ class Publisher:
         self._look_at = now + LOOK_AGAIN_MS
         after = 0
         while some := await self._publications.behind(after, PAGE):
-            self._waiting.update((number, account) for number, account in some if number not in self._resting)
-            after = some[-1][0]
+            for one in some:
+                # What a person said to be told again may rest here, where the word of it was lost.
+                if one.next_at <= now:
+                    self._resting.pop(one.campaign, None)
+                if one.campaign not in self._resting:
+                    self._waiting[one.campaign] = one.account
+            after = some[-1].campaign
         self._count(await self._publications.census())
 
     def _dispatch(self) -> None:

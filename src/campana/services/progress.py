@@ -34,7 +34,7 @@ WATCH_SECONDS = 1_800.0
 MOST_WATCHERS = 500
 MOST_WATCHERS_OF_ACCOUNT = 100
 EVENTS_AT_ONCE = 500
-FOLDS = 10
+FOLDS = 3
 """Folds before a reader's answer at most: where others fold too, one finds nothing to do."""
 
 Reaches = Callable[[Medium, str, str], Reach]

@@ -35,6 +35,16 @@ class Publication:
 
 
 @dataclass(frozen=True, slots=True)
+class Behind:
+    """A campaign whose endpoint has something to be told."""
+
+    campaign: int
+    account: int
+    next_at: int
+    """It is left alone until then."""
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """An endpoint did not take a batch."""
 
@@ -79,9 +89,9 @@ class Publications(Protocol):
     async def find(self, campaign: int) -> Publication | None:
         """How far a campaign's endpoint was told; None where it never had one that was told anything."""
 
-    async def behind(self, after: int, limit: int) -> list[tuple[int, int]]:
-        """Campaigns above `after`, in order, whose endpoints have something to be told and were not given up, each
-        with its account; also those that are to be left alone for now."""
+    async def behind(self, after: int, limit: int) -> list[Behind]:
+        """Campaigns above `after`, in order, whose endpoints have something to be told and were not given up; also
+        those that are to be left alone for now."""
 
     async def offer(self, told: Publication, upto: int) -> bool:
         """Keep that the batch up to an event is about to be told. False where that is not so any more: the endpoint is

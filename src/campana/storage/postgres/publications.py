@@ -9,7 +9,7 @@ import asyncpg
 
 from campana.storage.postgres.database import Collision, Connection, Database, fetch, fetch_row, run
 from campana.storage.publication_rows import failure_columns, first_publication, of, publication_row, secrets_row
-from campana.storage.publications import Census, Failure, Publication, Secrets
+from campana.storage.publications import Behind, Census, Failure, Publication, Secrets
 from campana.storage.queries import publications as queries
 
 
@@ -41,10 +41,10 @@ class PostgresPublications:
         row = await self._database.read(lambda connection: fetch_row(connection, queries.find, campaign=campaign))
         return publication_row(row) if row else None
 
-    async def behind(self, after: int, limit: int) -> list[tuple[int, int]]:
-        """Campaigns whose endpoints have something to be told and were not given up, each with its account."""
+    async def behind(self, after: int, limit: int) -> list[Behind]:
+        """Campaigns whose endpoints have something to be told and were not given up."""
         rows = await self._database.read(lambda connection: fetch(connection, queries.behind, after=after, most=limit))
-        return [(campaign, account) for campaign, account in rows]
+        return [Behind(*row) for row in rows]
 
     async def offer(self, told: Publication, upto: int) -> bool:
         """Keep that the batch up to an event is about to be told."""

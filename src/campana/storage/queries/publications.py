@@ -34,7 +34,7 @@ address = (
 _has_more = publications.c.sent < progress.c.number
 _addressed = publications.c.endpoint != ""
 behind = (
-    select(publications.c.campaign, campaigns.c.account)
+    select(publications.c.campaign, campaigns.c.account, publications.c.next_at)
     .join_from(publications, progress, progress.c.campaign == publications.c.campaign)
     .join(campaigns, campaigns.c.number == publications.c.campaign)
     .where(

@@ -9,7 +9,7 @@ import sqlite3
 
 from campana.storage.compiled import run
 from campana.storage.publication_rows import failure_columns, first_publication, of, publication_row, secrets_row
-from campana.storage.publications import Census, Failure, Publication, Secrets
+from campana.storage.publications import Behind, Census, Failure, Publication, Secrets
 from campana.storage.queries import publications as queries
 from campana.storage.sqlite.database import Database
 
@@ -40,12 +40,12 @@ class SqlitePublications:
         row = self._database.look(lambda connection: run(connection, queries.find, campaign=campaign).fetchone())
         return publication_row(row) if row else None
 
-    async def behind(self, after: int, limit: int) -> list[tuple[int, int]]:
-        """Campaigns whose endpoints have something to be told and were not given up, each with its account."""
+    async def behind(self, after: int, limit: int) -> list[Behind]:
+        """Campaigns whose endpoints have something to be told and were not given up."""
         rows = await self._database.read(
             lambda connection: run(connection, queries.behind, after=after, most=limit).fetchall()
         )
-        return [(campaign, account) for campaign, account in rows]
+        return [Behind(*row) for row in rows]
 
     async def offer(self, told: Publication, upto: int) -> bool:
         """Keep that the batch up to an event is about to be told."""
