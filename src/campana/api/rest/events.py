@@ -160,7 +160,8 @@ async def _parts(watched: AsyncIterator[list[Event]], *, once: bool) -> AsyncIte
 
 
 def _framed(event: Event) -> bytes:
-    return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.number, event.kind.type.encode(), _encode(event_words(event)))
+    words = event_words(event)
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.number, words["type"].encode(), _encode(words))
 
 
 def _last_id(header: str, after: int) -> int:
