@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campana.domain.ids import parse_guid, uuid7
+from campana.domain.ids import UUID7_RANDOM_BYTES, parse_guid, uuid7, uuid7_run
 
 GUID = "1f7490b6-10ee-4bce-96d4-f1e4c97292b2"
 READ = [
@@ -97,3 +97,16 @@ def test_later_ids_sort_after_earlier_ones(now: int, one: bytes, other: bytes) -
 def test_an_id_is_not_made_of_less(now: int, noise: bytes) -> None:
     with pytest.raises(ValueError):
         uuid7(now, noise)
+
+
+def test_a_run_of_uuids_rises_and_each_is_a_uuid7_of_its_instant() -> None:
+    run = uuid7_run(1_700_000_000_123, b"\xff" * UUID7_RANDOM_BYTES, 5_000)
+    assert run == sorted(set(run))
+    assert {one[:23] for one in run} == {run[0][:23]}
+    first, last = uuid.UUID(run[0]), uuid.UUID(run[-1])
+    assert (first.version, first.variant, first.int >> 80) == (7, uuid.RFC_4122, 1_700_000_000_123)
+    assert last.int - first.int == 4_999
+    assert uuid7_run(0, bytes(UUID7_RANDOM_BYTES), 0) == []
+    for random, count in ((b"", 1), (bytes(UUID7_RANDOM_BYTES), -1), (bytes(UUID7_RANDOM_BYTES), 1 << 32)):
+        with pytest.raises(ValueError, match=r"bytes|ids"):
+            uuid7_run(0, random, count)

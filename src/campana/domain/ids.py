@@ -49,7 +49,8 @@ def uuid7(now_ms: int, random: bytes) -> str:
         raise ValueError("The instant does not fit into 48 bits of milliseconds.")
     noise = int.from_bytes(random, "big") >> 6
     high, low = noise >> 62, noise & ((1 << 62) - 1)
-    return _written(now_ms << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low)
+    digits = f"{now_ms << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def uuid7_run(now_ms: int, random: bytes, count: int) -> list[str]:
@@ -58,14 +59,9 @@ def uuid7_run(now_ms: int, random: bytes, count: int) -> list[str]:
     They count up from a random number, so that whoever stores them in their order appends. Raises ValueError as
     `uuid7`, and for more than 2^32 of them.
     """
-    first = int(uuid7(now_ms, random).replace("-", ""), 16)
+    first = uuid7(now_ms, random)
     if not 0 <= count < 1 << 32:
         raise ValueError("So many ids cannot be made at once.")
-    # Room to count: the number stays below its last 62 bits.
-    first &= ~(1 << 61)
-    return [_written(one) for one in range(first, first + count)]
-
-
-def _written(number: int) -> str:
-    digits = f"{number:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    # The last twelve digits count. The highest bit of the first of them is 0, so that they never run over.
+    before, start = first[:-12], int(first[-12:], 16) & ~(1 << 47)
+    return [f"{before}{number:012x}" for number in range(start, start + count)]

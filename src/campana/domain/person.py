@@ -6,7 +6,7 @@ Must not know a campaign, nor what texts make of it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -40,6 +40,7 @@ class Person(msgspec.Struct, frozen=True):
 NOBODY = Person()
 
 _encode = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines
 _decode = msgspec.json.Decoder(dict[str, str]).decode
 
 
@@ -70,6 +71,11 @@ def check_field_name(name: str) -> str:
 def packed_fields(fields: Mapping[str, str]) -> str:
     """Fields as they are kept."""
     return _encode(fields).decode() if fields else "{}"
+
+
+def packed_all(fields: Sequence[Mapping[str, str]]) -> list[str]:
+    """The fields of many as they are kept, several times as fast as one by one."""
+    return _encode_lines(fields).decode().split("\n")[:-1]
 
 
 def person_of(name: str | None, reference: str | None, fields: str | None) -> Person | None:

@@ -24,6 +24,7 @@ from campana.domain.person import (
     NAME_MAX,
     REFERENCE_MAX,
     field_key,
+    packed_all,
     packed_fields,
 )
 from campana.domain.text.characters import is_keepable
@@ -132,10 +133,17 @@ class Table:
         if not columns:
             return ["{}"] * len(self._rows)
         names = [name for name, _ in columns]
-        packed = []
-        for cells in zip(*(cells for _, cells in columns), strict=True):
-            given = {name: cell for name, cell in zip(names, cells, strict=True) if cell and not cell.isspace()}
-            packed.append(packed_fields(given))
+        whole = not any("" in cells or any(map(str.isspace, cells)) for _, cells in columns)
+        rows = zip(*(cells for _, cells in columns), strict=True)
+        if whole:
+            packed = packed_all([dict(zip(names, cells, strict=True)) for cells in rows])
+        else:
+            packed = packed_all(
+                [
+                    {name: cell for name, cell in zip(names, cells, strict=True) if cell and not cell.isspace()}
+                    for cells in rows
+                ]
+            )
         if max(map(len, packed)) * 4 > FIELDS_BYTES_MAX:
             for place, one in enumerate(packed):
                 if len(one.encode("utf-8", "replace")) > FIELDS_BYTES_MAX:
