@@ -26,6 +26,7 @@ CAMPAIGN = {
     "sms": {"enabled": True, "from": "Office", "text": "Hello {{name|you}}", "uncertain": "hold"},
     "sharing": "all",
 }
+OPENING = "2026-12-24T00:00:00.000Z"
 ADA = {
     "id": TWO,
     "name": "Ada Lovelace",
@@ -84,12 +85,12 @@ async def test_a_contact_goes_there_and_back(house: RestHouse) -> None:
     [
         ({"sms": {"destination": "none"}}, 422, 22, "sms.destination"),
         ({"email": {"destination": "none"}}, 422, 22, "email.destination"),
-        ({"sms": {"destination": "+14165550123", "attempts_left": 256}}, 422, 42, "sms.attempts_left"),
-        ({"sms": {"destination": "x" * 321}}, 422, 42, "sms.destination"),
+        ({"sms": {"destination": "+14165550123", "attempts_left": 256}}, 422, 22, "sms.attempts_left"),
+        ({"sms": {"destination": "x" * 321}}, 422, 22, "sms.destination"),
         ({"sms": {"destination": "+14165550123", "text": "\x00"}}, 422, 22, "sms.text"),
         ({"fields": {"a": 5}}, 422, 42, "fields"),
         ({"fields": {"{": "x"}}, 422, 22, "fields"),
-        ({"name": "x" * 201}, 422, 42, "name"),
+        ({"name": "x" * 201}, 422, 22, "name"),
         ({"phone": "+14165550123"}, 422, 42, "phone"),
         ({"id": TWO, "sms": None}, 409, 21, None),
     ],
@@ -154,11 +155,12 @@ async def test_an_uncertain_delivery_is_decided(house: RestHouse, decision: str,
     await hold_one(house)
     where = f"/campaigns/{ONE}/contacts/{TWO}/deliveries/sms"
     told = (await client.get(where)).json()
-    assert (told["held"], told["status"], [one["attempt"] for one in told["attempts"]]) == (
+    assert (told["held"], told["status"], told["waits_for"]) == (
         True,
         "waiting_for_retry",
-        [1],
+        {"rule": "uncertain", "until": None},
     )
+    assert [one["attempt"] for one in told["attempts"]] == [1]
     problem(await agent.post(f"{where}/decide", json={"decision": decision}), 403, 3)
     decided = await client.post(f"{where}/decide", json={"decision": decision})
     assert (decided.status_code, decided.json()["held"], decided.json()["status"]) == (200, False, status)
@@ -197,6 +199,9 @@ async def test_a_delivery_is_read_with_its_attempts(house: RestHouse) -> None:
     where = f"/campaigns/{ONE}/contacts/{TWO}/deliveries"
     told = (await client.get(f"{where}/voice")).json()
     assert (told["contact"], told["attempts_left"], told["attempts_made"], told["attempts"]) == (TWO, 3, 0, [])
+    assert told["waits_for"] == {"rule": "medium_disabled", "until": None}
+    await client.patch(f"/campaigns/{ONE}", json={"from_date": "2026-12-24"})
+    assert (await client.get(f"{where}/sms")).json()["waits_for"] == {"rule": "no_route", "until": OPENING}
     problem(await client.get(f"{where}/email"), 404, 40)
     problem(await client.get(f"{where}/fax"), 404, 40)
     problem(await client.get(where.replace(TWO, ONE) + "/sms"), 404, 20)

@@ -233,7 +233,7 @@ class Desk:
                 raise Refusal(415, "This operation takes no body.")
             return _Body()
         check_content(*media, operation.takes)
-        return _Body(content, read_body(content, operation.body))
+        return _Body(content, read_body(content, operation.body, operation.broken))
 
 
 @dataclass(frozen=True, slots=True)

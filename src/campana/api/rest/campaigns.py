@@ -121,6 +121,7 @@ async def list_campaigns(call: Call[None, CampaignsQuery]) -> Answer[Campaigns]:
         scope=Scope.CAMPAIGNS_WRITE,
         status=201,
         refuses=(MethodCode.INVALID_CAMPAIGN, MethodCode.CAMPAIGN_ALREADY_EXISTS, MethodCode.LIMIT_EXCEEDED),
+        broken=MethodCode.INVALID_CAMPAIGN,
         example=EXAMPLE,
     ),
 )
@@ -157,7 +158,13 @@ async def get_campaign(call: Call[None, None]) -> Answer[CampaignShown | None]:
 @operation(
     "PUT",
     "/campaigns/{campaign}",
-    Says(scope=Scope.CAMPAIGNS_WRITE, refuses=_CHANGED, versioned=True, example=EXAMPLE),
+    Says(
+        scope=Scope.CAMPAIGNS_WRITE,
+        refuses=_CHANGED,
+        versioned=True,
+        broken=MethodCode.INVALID_CAMPAIGN,
+        example=EXAMPLE,
+    ),
 )
 async def replace_campaign(call: Call[CampaignBody, None]) -> Answer[CampaignShown]:
     """Replace a campaign.
@@ -202,7 +209,7 @@ async def _replace(call: Call[Any, None], body: CampaignBody | None) -> Answer[C
     if body is None:
         demand_known_members(call.body)
         target = msgspec.to_builtins(_shown(before))
-        body = read_value(merge_patch(target, call.body), CampaignBody)
+        body = read_value(merge_patch(target, call.body), CampaignBody, MethodCode.INVALID_CAMPAIGN)
     demand_own_id(body, guid)
     sharing = before.row.campaign.sharing if call.request.method == "PATCH" else SHARED_BY_DEFAULT[call.who.role]
     campaign = replace(campaign_of(body, guid, sharing), created_at=before.row.campaign.created_at)

@@ -196,6 +196,7 @@ MOST_CHARACTERS = 4_000_000
             MethodCode.LIMIT_EXCEEDED,
             MethodCode.CONTACT_ALREADY_EXISTS,
         ),
+        broken=MethodCode.INVALID_CONTACT,
         example=EXAMPLE,
     ),
 )
@@ -238,6 +239,7 @@ async def get_contact(call: Call[None, None]) -> Answer[ContactShown]:
             MethodCode.REQUIRED_MEDIUM_MISSING,
             MethodCode.CONTACT_IN_PROGRESS,
         ),
+        broken=MethodCode.INVALID_CONTACT,
         example=EXAMPLE,
     ),
 )

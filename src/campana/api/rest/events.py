@@ -160,8 +160,7 @@ async def _parts(watched: AsyncIterator[list[Event]], *, once: bool) -> AsyncIte
 
 
 def _framed(event: Event) -> bytes:
-    words = event_words(event)
-    return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.number, words["type"].encode(), _encode(words))
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.number, event.kind.type.encode(), _encode(event_words(event)))
 
 
 def _last_id(header: str, after: int) -> int:

@@ -155,6 +155,7 @@ class Operation:
     idempotent: bool
     versioned: bool
     body_like: Any
+    broken: MethodCode
     example: Any
 
     @property
@@ -185,6 +186,8 @@ class Says:
     may not be kept."""
     versioned: bool = False
     """Whether it obeys If-Match (writing) or If-None-Match (reading)."""
+    broken: MethodCode = MethodCode.INVALID_REQUEST
+    """The code of a limit that the body breaks: that of the domain's own rules, where it has one."""
     body_like: Any = None
     """What the body is described by, where it is read more freely: a part of it, as a merge patch."""
     example: Any = None
@@ -244,5 +247,6 @@ def _operation(method: str, path: str, says: Says, tag: str, work: Work) -> Oper
         idempotent=says.idempotent and method == "POST",
         versioned=says.versioned,
         body_like=says.body_like,
+        broken=says.broken,
         example=says.example,
     )

@@ -146,11 +146,15 @@ def _of_method(error: MethodError) -> tuple[Problem, dict[str, str]]:
 
 _PLACE = re.compile(r"(?s)(.*?) - at `(?:key in )?\$([^`]*)`")
 _NAMED = re.compile(r"Object (contains unknown|missing required) field `(.{1,64})`")
+_LIMIT = re.compile(r"Expected `\w+` (?:of length|matching|[<>])")
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 
-def schema_error(error: msgspec.ValidationError) -> MethodError:
-    """What msgspec says against a body or query, as 42 with the field; without the value that it may quote."""
+def schema_error(error: msgspec.ValidationError, broken: MethodCode = MethodCode.INVALID_REQUEST) -> MethodError:
+    """What msgspec says against a body or query, with the field; without the value that it may quote.
+
+    A limit that is broken is told by the code `broken`, as the domain tells its own; all else is 42.
+    """
     said = str(error)
     placed = _PLACE.fullmatch(said)
     rule, place = (placed[1], placed[2]) if placed else (said, "")
@@ -163,4 +167,5 @@ def schema_error(error: msgspec.ValidationError) -> MethodError:
             field = f"{field}.{named[2]}" if field else named[2]
         rule = "There is no such field" if named[1] == "contains unknown" else "The field is missing"
     sentence = f"{field}: {rule}." if field else f"{rule}."
-    return MethodError(MethodCode.INVALID_REQUEST, sentence, field=field or None)
+    code = broken if _LIMIT.match(rule) else MethodCode.INVALID_REQUEST
+    return MethodError(code, sentence, field=field or None)

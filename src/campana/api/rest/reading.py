@@ -18,12 +18,13 @@ MOST_PARAMETERS = 50
 _decoder = functools.cache(msgspec.json.Decoder)
 
 
-def read_body(content: bytes, of: Any) -> Any:
-    """Read a JSON body. Raises Refusal 400 where it is no JSON, MethodError 42 where it breaks the schema."""
+def read_body(content: bytes, of: Any, broken: MethodCode = MethodCode.INVALID_REQUEST) -> Any:
+    """Read a JSON body. Raises Refusal 400 where it is no JSON, MethodError where it breaks the schema: by the code
+    `broken` where it breaks a limit, else 42."""
     try:
         return _decoded(content, of)
     except msgspec.ValidationError as error:
-        raise schema_error(error) from None
+        raise schema_error(error, broken) from None
     except RecursionError:
         raise Refusal(400, "The body is nested too deeply.") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -48,12 +49,12 @@ def _with_integers(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def read_value(value: Any, of: Any) -> Any:
-    """Read what was JSON and is plain values by now. Raises MethodError 42 where it breaks the schema."""
+def read_value(value: Any, of: Any, broken: MethodCode) -> Any:
+    """Read what was JSON and is plain values by now. Raises MethodError as `read_body` does."""
     try:
         return msgspec.convert(value, of)
     except msgspec.ValidationError as error:
-        raise schema_error(error) from None
+        raise schema_error(error, broken) from None
 
 
 def read_query(query_string: bytes, of: Any) -> Any:
