@@ -5,15 +5,15 @@ Must not hold statements.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, SmallInteger, Table, Text
+from sqlalchemy import BigInteger, Column, Identity, Integer, SmallInteger, Table, Text
 
-from campana.storage.tables import Key, metadata
+from campana.storage.tables import metadata
 
 happenings = Table(
     "happenings",
     metadata,
-    Column("id", Key, primary_key=True),
-    Column("campaign", BigInteger, nullable=False),
+    Column("campaign", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", BigInteger, Identity(), primary_key=True),
     Column("at", BigInteger, nullable=False),
     Column("kind", SmallInteger, nullable=False),
     Column("medium", SmallInteger),
@@ -25,12 +25,11 @@ happenings = Table(
     Column("ids", Text),
     Column("size", Integer, nullable=False),
     Column("body", Text),
+    sqlite_with_rowid=False,
 )
 """What a transaction did to a campaign, written by it and waiting to be counted and numbered: one row for all
 deliveries that moved alike (all of first..last, or the `ids`, a JSON list in rising order). Ids rise with what
-happened to each delivery."""
-
-Index("ix_happenings_campaign", happenings.c.campaign, happenings.c.id)
+happened to each delivery; on SQLite, which has one writer, it counts in each campaign."""
 
 events = Table(
     "events",

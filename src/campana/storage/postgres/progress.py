@@ -67,12 +67,13 @@ WITH told AS (
 ), strayed AS (
   INSERT INTO strays (campaign, delivery) SELECT $1::bigint, unnest(${_STRAYED}::bigint[]) ON CONFLICT DO NOTHING
 ), gone AS (
-  DELETE FROM happenings WHERE id = ANY(${_FORGOTTEN}::bigint[])
+  DELETE FROM happenings WHERE campaign = $1 AND id = ANY(${_FORGOTTEN}::bigint[])
 )
 UPDATE progress SET {_KEPT} WHERE campaign = $1
 """
 _DISCARD = """
-DELETE FROM happenings WHERE id = ANY(ARRAY(SELECT id FROM happenings WHERE campaign = $1 ORDER BY id LIMIT $2))
+DELETE FROM happenings
+WHERE campaign = $1 AND id = ANY(ARRAY(SELECT id FROM happenings WHERE campaign = $1 ORDER BY id LIMIT $2))
 """
 # One statement, so that what was folded and what was not are of one snapshot.
 _STANDINGS = f"""

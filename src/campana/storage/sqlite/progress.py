@@ -60,7 +60,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _FORGET = "DELETE FROM happenings WHERE campaign = :campaign AND id <= :upto"
 _DISCARD = """
-DELETE FROM happenings WHERE id IN (SELECT id FROM happenings WHERE campaign = :campaign ORDER BY id LIMIT :most)
+DELETE FROM happenings
+WHERE campaign = :campaign AND id IN (SELECT id FROM happenings WHERE campaign = :campaign ORDER BY id LIMIT :most)
 """
 # One statement, so that what was folded and what was not are of one snapshot.
 _STANDINGS = f"""

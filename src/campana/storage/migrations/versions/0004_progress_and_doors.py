@@ -14,7 +14,6 @@ depends_on = None
 phase = "before"
 
 _GUID = sa.Text().with_variant(postgresql.UUID(as_uuid=False), "postgresql")
-_KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 _ADDED = {
     "accounts": (
@@ -64,12 +63,12 @@ def _what_is_told() -> list[sa.Column[object]]:
 def _add_progress() -> None:
     op.create_table(
         "happenings",
-        sa.Column("id", _KEY, nullable=False),
-        sa.Column("campaign", sa.BigInteger(), nullable=False),
+        sa.Column("campaign", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(), nullable=False),
         *_what_is_told(),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_happenings")),
+        sa.PrimaryKeyConstraint("campaign", "id", name=op.f("pk_happenings")),
+        sqlite_with_rowid=False,
     )
-    op.create_index("ix_happenings_campaign", "happenings", ["campaign", "id"])
     op.create_table(
         "events",
         sa.Column("campaign", sa.BigInteger(), autoincrement=False, nullable=False),
