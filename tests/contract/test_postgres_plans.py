@@ -11,9 +11,21 @@ import pytest
 from sqlalchemy.sql.expression import ClauseElement
 
 from campana.storage.compiled import for_postgresql
-from campana.storage.postgres import PostgresStore, adding, leases, planning, receipts, recording, retention, river
+from campana.storage.postgres import (
+    PostgresStore,
+    adding,
+    leases,
+    planning,
+    progress,
+    receipts,
+    recording,
+    retention,
+    river,
+)
 from campana.storage.postgres import contacts as twins
 from campana.storage.queries import attempts, campaigns, contacts, sessions
+from campana.storage.queries import deliveries as looked_at
+from campana.storage.queries import progress as folding
 from campana.storage.queries import receipts as late_news
 from campana.storage.queries import retention as old
 from campana.storage.queries import river as portable
@@ -64,6 +76,16 @@ STATEMENTS: list[tuple[str, str | ClauseElement, set[str]]] = [
     ("a hand-over of nothing", old.orphan, {"pk_handovers", "pk_deliveries"}),
     ("what is overdue", late_news.overdue, {"pk_handovers", "pk_attempts", "pk_deliveries"}),
     ("whom a message answers", late_news.last_sent_to, {"ix_deliveries_dial", "pk_attempts"}),
+    ("what is to be folded", folding.next_happenings, {"pk_happenings"}),
+    ("write what was folded", progress._WRITE, {"pk_happenings", "pk_progress"}),
+    ("strays among happenings", progress._STRAYS, {"pk_strays"}),
+    ("how campaigns stand", progress._STANDINGS, {"pk_campaigns", "pk_progress", "pk_happenings", "pk_strays"}),
+    ("a page of events", folding.some_events, {"pk_events"}),
+    ("whose events they are", progress._NAMES, {"pk_contacts"}),
+    ("count deliveries", folding.count_deliveries, {"pk_deliveries"}),
+    ("deliveries of deleted contacts", folding.deleted_deliveries, {"pk_contacts", "pk_deliveries"}),
+    ("a page of deliveries", looked_at.page, {"pk_deliveries", "pk_contacts"}),
+    ("cancel what waits", portable.cancel_range, {"pk_deliveries"}),
 ]
 WITHOUT_BOUNDS = {"ix_chunks_turn", "pk_handovers"}
 """Read from its beginning as far as the first that will do."""

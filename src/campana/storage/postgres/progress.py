@@ -75,7 +75,8 @@ _DISCARD = """
 DELETE FROM happenings
 WHERE campaign = $1 AND id = ANY(ARRAY(SELECT id FROM happenings WHERE campaign = $1 ORDER BY id LIMIT $2))
 """
-# One statement, so that what was folded and what was not are of one snapshot.
+# One statement, so that what was folded and what was not are of one snapshot. Whether a campaign is deleted is spelled
+# so that the index on those that are not is not read as a whole.
 _STANDINGS = f"""
 SELECT c.number, p.campaign, (
     SELECT coalesce(json_agg(json_build_array(h.id, h.at, h.kind, h.medium, h.was, h.status, h.code, h.first, h.last,
@@ -87,7 +88,7 @@ SELECT c.number, p.campaign, (
     WHERE h.campaign = c.number
   ), {", ".join(f"p.{name}" for name in PROGRESS_COLUMNS)}
 FROM campaigns AS c LEFT JOIN progress AS p ON p.campaign = c.number
-WHERE c.number = ANY($1::bigint[]) AND c.deleted_at IS NULL
+WHERE c.number = ANY($1::bigint[]) AND coalesce(c.deleted_at, 0) = 0
 """
 _NAMES = "SELECT id, guid::text, reference FROM contacts WHERE id = ANY($1::bigint[])"
 
