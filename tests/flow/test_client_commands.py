@@ -59,6 +59,7 @@ def test_keys_are_made_listed_and_ended(run: Run) -> None:
         (["contacts", "import", NOBODY, "-"], "", 2, "campana: say what standard input holds: --kind csv or .*"),
         (["contacts", "export", NOBODY, "-"], "", 2, "campana: say what to write: --kind csv or --kind jsonl"),
         (["contacts", "export", NOBODY, "x.xls"], "", 2, "campana: .*csv or jsonl.*: --kind csv or --kind jsonl"),
+        (["contacts", "import", NOBODY, "x.csv", "--key", "two words"], "", 2, "campana: --key: the key should be .*"),
         (["contacts", "import", NOBODY, "none.csv"], "", 1, "campana: none.csv: No such file or directory"),
     ],
 )
@@ -163,6 +164,12 @@ def test_one_message_goes_out_and_what_became_of_it_is_told(run: Run, here: Serv
     (made,) = run("campaign", "list", "--name", "message by email", "--json").json
     assert made["id"] == told["campaign"]
     assert made["email"]["html"] == "<p>1 &lt; 2</p><p>Bye</p>"
+
+
+def test_a_message_to_nobody_leaves_no_campaign_behind(run: Run) -> None:
+    before = run("campaign", "list", "--json").json
+    assert "(22 InvalidContact)" in run("send", "sms", "nowhere", "Hello", "--from", "Campana", code=1).err
+    assert run("campaign", "list", "--json").json == before
 
 
 def test_one_message_that_does_not_arrive_is_told_in_words(run: Run) -> None:

@@ -27,7 +27,7 @@ from rich.progress import (
 from campana.cli.output import AsJson, CommandError, WrongCommand, say, say_json, say_table, warn
 from campana.cli.remote import PATIENT, ApiKey, CampaignId, Url, sentence_of, server
 from campana.client import CampanaError, Client, Import, Refusal, Refused, Transfer
-from campana.client.keeping import new_key
+from campana.client.keeping import checked, new_key
 from campana.client.models import Kind, What
 from campana.client.sources import Progress as Hears
 
@@ -78,7 +78,7 @@ def import_(
     Rows that break a rule are passed over and told, with row, column and rule: then the exit code is 1. The others are
     in. Where it is cut off, what was acknowledged stays, and the same command with the --key that it names goes on.
     """
-    key = key or new_key()
+    key = _key(key)
     source: Path | BinaryIO = sys.stdin.buffer if file == STREAM else file
     if file == STREAM and kind is None:
         raise WrongCommand("say what standard input holds: --kind csv or --kind jsonl")
@@ -95,6 +95,13 @@ def import_(
                 progress=progress,
             )
         _report(client, done, as_json)
+
+
+def _key(given: str | None) -> str:
+    try:
+        return checked(given or new_key())
+    except ValueError as error:
+        raise WrongCommand(f"--key: {error}") from None
 
 
 def _columns(text: str | None) -> dict[str, str] | None:

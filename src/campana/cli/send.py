@@ -17,7 +17,18 @@ from rich.console import Console
 
 from campana.cli.output import AsJson, CommandError, WrongCommand, say, say_json, warn
 from campana.cli.remote import PATIENT, ApiKey, Url, server
-from campana.client import CampaignDraft, Client, Contact, Delivery, Destination, Email, NewContact, Sms, Voice
+from campana.client import (
+    CampaignDraft,
+    CampanaError,
+    Client,
+    Contact,
+    Delivery,
+    Destination,
+    Email,
+    NewContact,
+    Sms,
+    Voice,
+)
 from campana.client.models import Medium
 from campana.domain.outcome import DELIVERY_ERRORS, DeliveryCode
 
@@ -55,7 +66,7 @@ def send(
     draft = _draft(medium, said, sender, subject, is_html)
     with server(url, api_key, PATIENT) as client:
         made = client.create_campaign(draft)
-        contact = client.add_contact(made.id, _contact(medium, destination))
+        contact = _added(client, made.id, _contact(medium, destination))
         with _interruptible(made.id):
             end = _waited(client, made.id, contact, medium, wait)
     if as_json:
@@ -64,6 +75,15 @@ def send(
         say(_words(end))
     if end.status != "success":
         raise typer.Exit(1)
+
+
+def _added(client: Client, campaign: str, contact: NewContact) -> Contact:
+    try:
+        return client.add_contact(campaign, contact)
+    except CampanaError:
+        # Nobody is to find a campaign that says nothing to anybody.
+        client.delete_campaign(campaign)
+        raise
 
 
 def _draft(medium: Medium, text: str, sender: str | None, subject: str | None, is_html: bool) -> CampaignDraft:

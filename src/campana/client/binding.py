@@ -10,8 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from dataclasses import dataclass, replace
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
-import msgspec
-
+from campana.client.errors import read_as
 from campana.client.keeping import Context, sent
 from campana.client.models import Page
 from campana.client.steps import Course, Finds, Hand, Request
@@ -111,9 +110,8 @@ def pages(make: Callable[P, Call[Page[T]]]) -> Many[P, T]:
 def fetched(context: Context, one: Call[T]) -> Course[T]:
     """Make a call; what it answered."""
     reply = yield from sent(context, one.request)
-    answer: Any = None if one.answer is None else msgspec.json.decode(reply.body, type=one.answer)
-    returned: T = answer
-    return returned
+    answer: T = None if one.answer is None else read_as(reply.body, one.answer)  # type: ignore[assignment]  # T is None
+    return answer
 
 
 def _through(context: Context, first: Call[Page[T]]) -> Finds[T]:

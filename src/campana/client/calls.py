@@ -13,6 +13,7 @@ from urllib.parse import quote
 import msgspec
 
 from campana.client.binding import Call, call, pages
+from campana.client.errors import no_such_thing
 from campana.client.keeping import json_headers
 from campana.client.models import (
     ApiKey,
@@ -39,7 +40,9 @@ MOST = "1000"
 
 
 def path(*parts: str) -> str:
-    """The path of these parts, each of which may hold anything."""
+    """The path of these parts, each of which may hold anything. Raises NotFound for what would lead elsewhere."""
+    if not {"", ".", ".."}.isdisjoint(parts):
+        raise no_such_thing()
     return "/" + "/".join(quote(part, safe="") for part in parts)
 
 

@@ -5,6 +5,8 @@ Must not know which call it was, nor when one is made again.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 
@@ -33,6 +35,10 @@ class CampanaError(Exception):
 
 class Unreachable(CampanaError):
     """The server did not answer, however often it was tried."""
+
+
+class NotUnderstood(CampanaError):
+    """What answered is no Campana server, or one of a version that is too far from this client's."""
 
 
 class BrokenOff(CampanaError):
@@ -131,6 +137,19 @@ _KINDS: dict[int, type[Refused]] = {
 }
 
 _decode = msgspec.json.Decoder(Problem).decode
+
+
+def no_such_thing() -> NotFound:
+    """The exception for an id that can be nobody's: it would lead to another address."""
+    return NotFound(Problem(404, "There is nothing with such an id.", 40, "NotFound"))
+
+
+def read_as(body: bytes, kind: Any) -> Any:
+    """Read an answer in JSON. Raises NotUnderstood."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise NotUnderstood("The answer is not one of the API: is there a Campana server, of this version?") from error
 
 
 def refused(status: int, body: bytes) -> Refused:

@@ -14,10 +14,11 @@ from uuid import uuid4
 
 import msgspec
 
-from campana.client.errors import Unreachable, refused
+from campana.client.errors import Unreachable, read_as, refused
 from campana.client.steps import Body, Course, Lost, Open, Pause, Reply, Request, Send, Step
 
 KEY = "idempotency-key"
+LONGEST_KEY = 255
 TRY_AGAIN = frozenset({429, 502, 503, 504})
 STILL_S = 5.0
 
@@ -171,7 +172,7 @@ def _log_in(context: Context, who: LogIn) -> Course[None]:
     reply = yield from sent(
         replace(context, token="", log_in=None), Request("POST", "/sessions", headers=json_headers(), body=body)
     )
-    context.token = msgspec.json.decode(reply.body, type=_Opened).token
+    context.token = read_as(reply.body, _Opened).token
 
 
 def log_out(context: Context) -> Course[None]:
@@ -189,7 +190,14 @@ def log_out(context: Context) -> Course[None]:
 
 def json_headers(key: str | None = None) -> Mapping[str, str]:
     """The headers of a body in JSON that is posted, under a key of its own or the one given."""
-    return {"content-type": "application/json", KEY: key or new_key()}
+    return {"content-type": "application/json", KEY: checked(key or new_key())}
+
+
+def checked(key: str) -> str:
+    """An Idempotency-Key that can be sent. Raises ValueError."""
+    if not (len(key) <= LONGEST_KEY and key.isascii() and key.isprintable() and " " not in key):
+        raise ValueError(f"the key should be at most {LONGEST_KEY} visible ASCII characters")
+    return key
 
 
 def new_key() -> str:

@@ -128,7 +128,7 @@ class Blocking:
                     return held.read()
                 case Shut():
                     held.shut()
-        except httpx.TransportError as broken:
+        except httpx.RequestError as broken:
             return Lost(_words(broken))
         return None
 
@@ -207,7 +207,7 @@ class Awaiting:
                     return await held.read()
                 case Shut():
                     await held.shut()
-        except httpx.TransportError as broken:
+        except httpx.RequestError as broken:
             return Lost(_words(broken))
         return None
 
@@ -259,7 +259,7 @@ def _reply(response: httpx.Response, body: bytes | None = None) -> Reply:
     return Reply(response.status_code, response.headers, response.content if body is None else body)
 
 
-def _words(broken: httpx.TransportError) -> str:
+def _words(broken: httpx.RequestError) -> str:
     if isinstance(broken, httpx.TimeoutException):
         return "it did not answer in time"
     said = str(broken).partition("] ")[2] or str(broken)

@@ -9,12 +9,10 @@ import time
 from collections.abc import Generator, Mapping
 from typing import Any, BinaryIO
 
-import msgspec
-
 from campana.client.binding import Call, Many, Once, fetched
 from campana.client.calls import events_after, get_balance, get_delivery, path
-from campana.client.errors import BrokenOff
-from campana.client.keeping import KEY, Context, Trial, new_key, opened, pause
+from campana.client.errors import BrokenOff, read_as
+from campana.client.keeping import KEY, Context, Trial, checked, new_key, opened, pause
 from campana.client.models import FINAL, Balance, Delivery, Event, Import, Kind, Medium, Place, Transfer, What
 from campana.client.sources import KINDS, Progress, Source, Upload
 from campana.client.steps import Course, Finds, Hand, Lost, Pause, Read, Request, Shut, Step
@@ -45,7 +43,7 @@ def import_contacts(
     was. `columns` says which column is which field. `progress` hears how many bytes were sent, in the thread that reads
     the source. Raises Invalid, NotFound, Conflict, and BrokenOff where the source cannot be read twice.
     """
-    key = key or new_key()
+    key = checked(key or new_key())
     upload = Upload(source, kind, key, progress)
     mapped = None if columns is None else ",".join(f"{column}:{name}" for column, name in columns.items())
     given = {"delimiter": delimiter, "encoding": encoding, "map": mapped}
@@ -130,7 +128,7 @@ def _live(context: Context, campaign: str, after: int) -> Finds[Event]:
             while part := (yield Read()):
                 trial.came_further()
                 for data in stream.feed(part):
-                    event = msgspec.json.decode(data, type=Event)
+                    event = read_as(data, Event)
                     if event.number > after:
                         after = event.number
                         yield Hand(event)

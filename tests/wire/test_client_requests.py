@@ -23,6 +23,7 @@ from campana.client import (
     NewContact,
     NotAuthenticated,
     NotFound,
+    NotUnderstood,
     Refused,
     Retries,
     ServerFailed,
@@ -111,6 +112,24 @@ async def test_a_page_of_a_proxy_is_no_problem_of_campanas(kind: str) -> None:
         with pytest.raises(Refused, match=r"^The server answered with HTTP status 403\.$") as told:
             await client.once("get_campaign", "c1")
     assert told.value.code == 0
+
+
+@pytest.mark.parametrize("answer", [says(200, raw=b"<html>Hello</html>"), says(302), says(200, {"name": "Autumn"})])
+async def test_what_is_no_campana_server_is_told(kind: str, answer: Callable[..., Any]) -> None:
+    async with peer(answer) as here, asked(kind, here.url) as client:
+        with pytest.raises(NotUnderstood, match="is there a Campana server"):
+            await client.once("get_campaign", "c1")
+
+
+async def test_an_id_that_would_lead_elsewhere_is_nobodys(kind: str) -> None:
+    async with peer() as here, asked(kind, here.url) as client:
+        for guid in ("", ".", ".."):
+            with pytest.raises(NotFound, match=r"^There is nothing with such an id"):
+                await client.once("delete_campaign", guid)
+        for key in ("two words", "x" * 256, "é"):
+            with pytest.raises(ValueError, match="visible ASCII"):
+                await client.once("create_campaign", CampaignDraft(name="x"), key=key)
+    assert here.seen == []
 
 
 async def test_nobody_who_answers_is_told_in_a_sentence(kind: str) -> None:
