@@ -11,33 +11,36 @@ from typing import Any, Final
 
 import typer
 
-COMMANDS: Final[dict[str, tuple[str, str]]] = {
-    "serve": ("serving", "serve"),
-    "api": ("serving", "api"),
-    "worker": ("serving", "worker"),
-    "demo": ("demo", "demo"),
-    "drill": ("drill", "drill"),
-    "attempts": ("attempts", "attempts"),
-    "campaign": ("campaigns", "app"),
-    "contacts": ("contacts", "app"),
-    "send": ("send", "send"),
-    "key": ("keys", "app"),
-    "account": ("accounts", "app"),
-    "user": ("users", "app"),
-    "routes": ("routes", "app"),
-    "voices": ("speech", "voices"),
-    "say": ("speech", "say"),
-    "db": ("database", "app"),
-    "instance": ("instance", "app"),
-    "config": ("configuration", "app"),
+RUN, ASK, KEEP, TRY = "Run it", "Ask a server", "Look after it", "Try it"
+
+COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
+    "serve": ("serving", "serve", RUN),
+    "api": ("serving", "api", RUN),
+    "worker": ("serving", "worker", RUN),
+    "campaign": ("campaigns", "app", ASK),
+    "contacts": ("contacts", "app", ASK),
+    "send": ("send", "send", ASK),
+    "key": ("keys", "app", ASK),
+    "account": ("accounts", "app", KEEP),
+    "user": ("users", "app", KEEP),
+    "attempts": ("attempts", "attempts", KEEP),
+    "routes": ("routes", "app", KEEP),
+    "db": ("database", "app", KEEP),
+    "instance": ("instance", "app", KEEP),
+    "config": ("configuration", "app", KEEP),
+    "voices": ("speech", "voices", KEEP),
+    "say": ("speech", "say", KEEP),
+    "demo": ("demo", "demo", TRY),
+    "drill": ("drill", "drill", TRY),
 }
-"""Each command's module in this package and its name there: a function, or a typer of commands that belong together."""
+"""Each command's module in this package, its name there (a function, or a typer of commands that belong together), and
+the heading under which it is listed."""
 
 
 class Commands(MutableMapping[str, Any]):
     """The program's commands by name, each made when it is looked up."""
 
-    def __init__(self, places: dict[str, tuple[str, str]]) -> None:
+    def __init__(self, places: dict[str, tuple[str, str, str]]) -> None:
         self._places = places
         self._made: dict[str, Any] = {}
 
@@ -70,10 +73,10 @@ class Group(typer.core.TyperGroup):
         return self.commands[cmd_name] if cmd_name in COMMANDS else None
 
 
-def _made(name: str, module: str, attribute: str) -> Any:
+def _made(name: str, module: str, attribute: str, heading: str) -> Any:
     found, holder = getattr(import_module(f"campana.cli.{module}"), attribute), typer.Typer()
     if isinstance(found, typer.Typer):
-        holder.add_typer(found, name=name)
+        holder.add_typer(found, name=name, rich_help_panel=heading)
     else:
-        holder.command(name)(found)
+        holder.command(name, rich_help_panel=heading)(found)
     return typer.main.get_group(holder).commands[name]
