@@ -18,6 +18,7 @@ from marks import table
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from campana.api.rest.problems import STATUS
 from campana.channels.email import codes as email_codes
 from campana.channels.errors import SendError
 from campana.channels.registry import CHANNELS
@@ -84,7 +85,8 @@ def attribute_docs(model: type[BaseModel]) -> dict[str, str]:
 
 
 def method_table() -> str:
-    return table(("code", "name", "when"), [(code.value, code.title, METHOD_CODE_MEANING[code]) for code in MethodCode])
+    rows = [(code.value, code.title, STATUS[code], METHOD_CODE_MEANING[code]) for code in MethodCode]
+    return table(("code", "name", "REST", "when"), rows)
 
 
 def delivery_table() -> str:
