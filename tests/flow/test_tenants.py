@@ -21,7 +21,9 @@ from campana.domain.errors import MethodCode, MethodError
 from campana.services.access import MAY, Action
 from campana.services.campaigns import CampaignQuery
 from campana.services.deliveries import DeliveryQuery
+from campana.services.exports import Exported
 from campana.services.house import ServiceOptions, Services, build_services
+from campana.services.importing.reading import Format, ListOptions
 from campana.services.keys import Wanted as WantedKey
 from campana.services.passwords import Cost
 from campana.services.principal import Principal, Role
@@ -103,6 +105,7 @@ async def street(tmp_path: Path) -> AsyncIterator[Street]:
         owner = await made.user(account, "api")
         await services.campaigns.add(owner, campaign(campaign_guid, account))
         await services.contacts.add(owner, contact(campaign_guid, contact_guid))
+        await services.imports.add(owner, campaign_guid, ListOptions(), None, a_list())
     await services.accounts.add_user("victim", "theirs", "api", PASSWORD)
     await services.keys.add(await made.user("victim", "admin"), ALL_SCOPES, KEY, THEIR_KEY)
     yield made
@@ -154,6 +157,19 @@ async def our_secret(services: Services, who: Principal) -> bool:
 async def our_new_secret(services: Services, who: Principal) -> bool:
     before = await services.webhooks.secret(who)
     return (await services.webhooks.rotate(who)).earlier == before.secret
+
+
+async def a_list() -> AsyncIterator[bytes]:
+    yield b"SMS\n"
+
+
+async def imports_with_theirs(services: Services, who: Principal, operation: str) -> object:
+    """Ask for the victim's import, by its id."""
+    victim = await services.sessions.resume(await services.sessions.open("victim", "api", PASSWORD, "::1"))
+    (theirs,) = await services.imports.of_campaign(victim, THEIRS, None, 9)
+    if operation == "get":
+        return await services.imports.get(who, theirs.row.id)
+    return await services.imports.refusals(who, theirs.row.id, 0, 9)
 
 
 def two_routes() -> list[RouteState]:
@@ -222,6 +238,15 @@ ATTEMPTS: dict[str, list[tuple[str, Attempt, object]]] = {
         ("theirs", lambda s, who: s.attempts.of_contact(who, THEIRS, THEIR_CONTACT), NOT_FOUND),
         ("their id in ours", lambda s, who: s.attempts.of_contact(who, OURS, THEIR_CONTACT), NO_CONTACT),
     ],
+    "imports.add": [
+        ("to theirs", lambda s, who: s.imports.add(who, THEIRS, ListOptions(), None, a_list()), NOT_FOUND),
+    ],
+    "imports.get": [("theirs", lambda s, who: imports_with_theirs(s, who, "get"), MethodCode.NOT_FOUND)],
+    "imports.of_campaign": [("theirs", lambda s, who: s.imports.of_campaign(who, THEIRS, None, 9), NOT_FOUND)],
+    "imports.refusals": [("theirs", lambda s, who: imports_with_theirs(s, who, "refusals"), MethodCode.NOT_FOUND)],
+    "exports.begin": [
+        ("theirs", lambda s, who: s.exports.begin(who, THEIRS, Exported.CONTACTS, Format.CSV), NOT_FOUND),
+    ],
     "routes.list": [("lists only ours", names_of_routes, ["shared"])],
     "users.list": [("lists only ours", accounts_of_users, {"intruder"})],
     "users.get": [("theirs", lambda s, who: s.users.get(who, "theirs"), MethodCode.NOT_FOUND)],
@@ -260,6 +285,7 @@ NEEDS = {
     "contacts.add": Action.ADD_CONTACT,
     "contacts.update": Action.CHANGE_CONTACT,
     "contacts.delete": Action.DELETE_CONTACT,
+    "imports.add": Action.ADD_CONTACT,
     "progress.retry": Action.CHANGE_CAMPAIGN,
 }
 

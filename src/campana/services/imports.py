@@ -83,7 +83,7 @@ class ImportService:
         hashed = None if key is None else _hashed(row, key)
         found = None if hashed is None else await self.imports.find_key(hashed)
         if found is None or found.state is not ImportState.DONE:
-            self.demand_open(row)
+            _demand_open(self, row)
         now = self.tools.clock()
         new = ImportRow(
             id=uuid7(now, secrets.token_bytes(UUID7_RANDOM_BYTES)),
@@ -120,11 +120,6 @@ class ImportService:
         """Rows of an import that were refused, after one; the first ones of many alone are kept. Raises 40."""
         report = await self.get(who, id)
         return await self.imports.refusals(report.row.id, after, limit)
-
-    def demand_open(self, row: CampaignRow) -> None:
-        """Raise 13 where nobody can be added any more."""
-        if row.cancelled_at is not None or self.ends.has_ended(row, self.tools.clock()):
-            raise MethodError(MethodCode.CAMPAIGN_ENDED)
 
 
 class Course:
@@ -288,7 +283,7 @@ class Course:
         if row is None or row.deleted_at is not None:
             raise _Stopped("The campaign was deleted.")
         try:
-            service.demand_open(row)
+            _demand_open(service, row)
         except MethodError as error:
             raise _Stopped(error.sentence) from None
         self._campaign = row
@@ -344,6 +339,12 @@ class Course:
         found = await service.imports.find(known.account, known.id)
         assert found is not None  # one is removed with its campaign, long after that was deleted
         return found
+
+
+def _demand_open(service: ImportService, row: CampaignRow) -> None:
+    """Raise 13 where nobody can be added any more."""
+    if row.cancelled_at is not None or service.ends.has_ended(row, service.tools.clock()):
+        raise MethodError(MethodCode.CAMPAIGN_ENDED)
 
 
 class _Stopped(Exception):
