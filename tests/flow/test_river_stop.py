@@ -22,6 +22,7 @@ from river_kit import (
 )
 
 from campana.domain.delivery import Medium
+from campana.domain.progress import EventKind
 from campana.sandbox.mail import MailSimulator
 from campana.sandbox.smsc import SmscSimulator
 from campana.storage.sqlite import SqliteStore
@@ -107,6 +108,8 @@ class SlowClaims:
     def __init__(self, store: SqliteStore) -> None:
         self.campaigns, self.receipts, self.river = store.campaigns, store.receipts, self
         self.retention = store.retention
+        self.progress = store.progress
+        self.publications = store.publications
         self.claimed = asyncio.Event()
         self._river = store.river
 
@@ -169,11 +172,11 @@ class Flaky:
     def __getattr__(self, name: str) -> Any:
         call = getattr(self._part, name)
 
-        async def perhaps(*arguments: Any) -> Any:
+        async def perhaps(*arguments: Any, **named: Any) -> Any:
             when = self._fails(name)
             if when == "before":
                 raise StoreUnavailable("away")
-            answer = await call(*arguments)
+            answer = await call(*arguments, **named)
             if when == "after":
                 raise StoreUnavailable("away before it could answer")
             return answer
@@ -192,6 +195,8 @@ class FlakyStore:
         self.river = Flaky(store.river, self._fails)
         self.receipts = Flaky(store.receipts, self._fails)
         self.retention = store.retention
+        self.progress = Flaky(store.progress, self._fails)
+        self.publications = Flaky(store.publications, self._fails)
 
     def _fails(self, name: str) -> str:
         if self._dice.random() >= self.share:
@@ -221,5 +226,13 @@ async def test_a_store_whose_calls_fail_now_and_then(tmp_path: Path, seed: int) 
             await river.until_statuses(campaign, {4: 300})
             print(dict(flaky[0].failures))
             flaky[0].share = 0.0
+            who, progress = await river.user(), river.services.progress
+
+            async def is_told() -> bool:
+                events = await progress.events(who, campaign.guid, 0, 10_000)
+                assert [event.number for event in events] == list(range(1, len(events) + 1))
+                return events[-1].kind is EventKind.FINISHED
+
+            await river.until(is_told)
         assert smsc.counts + other.counts == Counter(dict.fromkeys(numbers, 1))
         assert len(flaky[0].failures) >= 8
