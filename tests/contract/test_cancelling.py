@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from campana.domain.contact import MediumState, ReplaceMedium
-from campana.domain.delivery import Medium, Status
+from campana.domain.contact import Admitted, MediumState, ReplaceMedium
+from campana.domain.delivery import WAITING, Medium, Status
 from campana.domain.outcome import DeliveryCode, Receipt, ReceiptState
 from campana.domain.person import Person
 from campana.domain.progress import EventKind
 from campana.storage.river import Step
 from campana.storage.store import Cancelled, NewContact
 from campana.storage.tables import NEVER
+from tests.contract import postgres_kit
 from tests.contract.conftest import LATER, NOW, World, a_campaign, guid, rules
+from tests.contract.postgres_cluster import clustered
 from tests.contract.progress_kit import counted, events, moves, standing
 from tests.contract.test_progress import DELIVERING, SUCCESS, again, judge, take
 
@@ -145,3 +148,51 @@ async def test_pausing_is_told_where_it_changes_something(world: World) -> None:
     for is_paused in (False, True, True, False):
         await world.store.campaigns.replace(number, a_campaign(is_paused=is_paused), NOW)
     assert [one.kind for one in await events(world)] == [EventKind.PAUSED, EventKind.RESUMED]
+
+
+async def test_nothing_begins_whoever_adds_edits_and_claims_at_the_same_moment(
+    postgres: postgres_kit.Server, postgres_database: str
+) -> None:
+    async with clustered(postgres, postgres_database) as cluster:
+        worlds = [await cluster.open() for _ in range(3)]
+        world = worlds[0]
+        await world.add(30)
+        await world.plan(10)
+        number = world.campaign.number
+
+        async def add(one: World, first: int) -> int:
+            added = 0
+            for contact in range(first, first + 10):
+                media = (Admitted(Medium.SMS, "+14165550001", "+14165550001", None, 3),)
+                try:
+                    await one.store.contacts.add(NewContact(number, guid(contact), media), NOW)
+                    added += 1
+                except Cancelled:
+                    break
+            return added
+
+        async def edit(one: World, first: int) -> None:
+            for contact in range(first, first + 10):
+                try:
+                    plan = _edit(Medium.EMAIL, "a@example.com", restart=True)
+                    await one.store.contacts.edit(number, guid(contact), plan, NOW)
+                except Cancelled:
+                    break
+
+        async def claim(one: World) -> None:
+            lease = await one.claim()
+            if lease is not None:
+                await one.store.river.release(Step(lease, judge(lease, again(LATER), slice(0, 3)), (), NOW), 0)
+
+        async def end(one: World) -> None:
+            await cancel(one)
+            await sweep(one)
+
+        others = [*(add(one, 100 + 10 * n) for n, one in enumerate(worlds)), edit(worlds[1], 1), edit(worlds[2], 11)]
+        await asyncio.gather(*others, claim(worlds[1]), claim(worlds[2]), end(worlds[0]))
+        await sweep(world)
+        truth = await counted(world)
+        assert not any(truth.among(medium, {*WAITING, S.SENDING}) for medium in Medium)
+        assert (await standing(world)).balance == truth
+        await events(world)
+        assert await world.store.progress.tell(number, EventKind.FINISHED, NOW)
