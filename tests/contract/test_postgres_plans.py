@@ -23,7 +23,7 @@ from campana.storage.postgres import (
     river,
 )
 from campana.storage.postgres import contacts as twins
-from campana.storage.queries import attempts, campaigns, contacts, sessions
+from campana.storage.queries import answers, attempts, campaigns, contacts, keys, sessions
 from campana.storage.queries import deliveries as looked_at
 from campana.storage.queries import progress as folding
 from campana.storage.queries import receipts as late_news
@@ -63,6 +63,11 @@ STATEMENTS: list[tuple[str, str | ClauseElement, set[str]]] = [
     ("a contact whole", contacts.details_of_one, {"uq_contacts_guid", "pk_deliveries"}),
     ("a page of whole contacts", contacts.details, {"pk_contacts", "pk_deliveries"}),
     ("contacts of a reference", contacts.details_by_reference, {"ix_contacts_reference", "pk_deliveries"}),
+    ("a page of campaigns", campaigns.page, {"ix_campaigns_account", "pk_users", "pk_accounts"}),
+    ("from the newest", campaigns.page_down, {"ix_campaigns_account", "pk_users", "pk_accounts"}),
+    ("find an API key", keys.find_hash, {"uq_api_keys_key_hash", "pk_users", "pk_accounts"}),
+    ("find an answer", answers.find, {"pk_answers"}),
+    ("forget answers", answers.purge, {"ix_answers_at"}),
     ("find a session", sessions.find, {"pk_sessions", "pk_users", "pk_accounts"}),
     ("page through attempts", attempts.page, {"pk_attempts", "pk_contacts", "pk_calls"}),
     ("is a campaign at rest", retention._AT_REST, {"pk_campaigns", "pk_lanes", "ix_chunks_campaign"}),
@@ -130,11 +135,11 @@ async def test_every_one_reads_by_key(store: PostgresStore, filled: str) -> None
     if filled:
         await store._database.write(lambda connection: connection.execute(filled))
     wrong = {}
-    for name, statement, keys in STATEMENTS:
+    for name, statement, expected in STATEMENTS:
         plan = await explain(store, statement if isinstance(statement, str) else for_postgresql(statement).sql)
         used = {node["Index Name"] for node in plan if "Index Name" in node}
         whole = {node["Index Name"] for node in plan if "Index Name" in node and "Index Cond" not in node}
-        if used != keys or whole - WITHOUT_BOUNDS or FORBIDDEN & {node["Node Type"] for node in plan}:
+        if used != expected or whole - WITHOUT_BOUNDS or FORBIDDEN & {node["Node Type"] for node in plan}:
             wrong[name] = (used, whole)
     assert wrong == {}
 

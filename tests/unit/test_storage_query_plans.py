@@ -11,7 +11,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.expression import ClauseElement
 
 from campana.storage.migrate import upgrade
-from campana.storage.queries import attempts, campaigns, contacts, receipts, retention, river, sessions
+from campana.storage.queries import answers, attempts, campaigns, contacts, keys, receipts, retention, river, sessions
 from campana.storage.sqlite import receipts as late_news
 from campana.storage.sqlite import recording
 from campana.storage.sqlite import river as leases
@@ -66,6 +66,12 @@ STATEMENTS: list[tuple[str, str | ClauseElement, str]] = [
     ),
     ("a hand-over of nothing", retention.orphan, "deliveries USING INTEGER PRIMARY KEY (rowid=?)"),
     ("find a session", sessions.find, "sessions USING PRIMARY KEY (token_hash=?)"),
+    ("a page of campaigns", campaigns.page, "campaigns USING INDEX ix_campaigns_account (account=? AND number>?)"),
+    ("from the newest", campaigns.page_down, "campaigns USING INDEX ix_campaigns_account (account=? AND number<?)"),
+    ("find an API key", keys.find_hash, "api_keys USING INDEX sqlite_autoindex_api_keys_2 (key_hash=?)"),
+    ("keys of a user", keys.page_of_user, "api_keys USING INDEX ix_api_keys_user (user=?)"),
+    ("find an answer", answers.find, "answers USING PRIMARY KEY (key=?)"),
+    ("forget answers", answers.purge, "answers USING COVERING INDEX ix_answers_at (at<?)"),
     ("whom a message answers", receipts.last_sent_to, "deliveries USING COVERING INDEX ix_deliveries_dial (dial=?)"),
 ]
 
