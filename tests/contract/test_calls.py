@@ -19,7 +19,7 @@ from campana.domain.outcome import Change, DeliveryCode, Receipt, ReceiptState
 from campana.storage.river import Judged, Lease, Step
 from campana.storage.rows import ATTEMPTS_IN_A_PAGE as PAGE
 from campana.storage.sqlite import SqliteStore
-from campana.storage.store import AttemptRow, NewContact
+from campana.storage.store import AttemptPage, AttemptRow, NewContact
 from tests.contract.conftest import LATER, NOW, World, a_campaign, guid, rules
 
 DELIVERING = Change(Status.DELIVERING, DeliveryCode.OK, True)
@@ -286,3 +286,8 @@ async def test_messages_whose_ids_look_like_calls_are_none(world: World) -> None
     sent = Judged(lease.deliveries[0].id, 1, DELIVERING, "sms", NOW, ("aaaaaaaa0009",))
     await world.store.river.release(Step(lease, [sent], (), NOW), 0)
     assert await world.store.receipts.calls_of("aaaaaaaa", 10) == []
+
+
+@pytest.mark.parametrize("place", [(1, 1 << 15), ((1 << 63) - 1, (1 << 63) - 1)])
+async def test_no_page_of_attempts_begins_where_none_can_be(world: World, place: tuple[int, int]) -> None:
+    assert await world.store.attempts.page(world.campaign.number, place, 10) == AttemptPage([], None)

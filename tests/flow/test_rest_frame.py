@@ -9,6 +9,9 @@ import httpx
 import pytest
 from rest_kit import PASSWORD, RestHouse, problem, rest_house
 
+from campana.api.rest.campaign_shapes import EXAMPLE
+from campana.api.rest.cursors import write_cursor
+
 LOG_IN = {"account": "acme", "user": "admin", "password": PASSWORD}
 
 
@@ -91,3 +94,27 @@ async def test_the_door_lies_below_a_root_path(house: RestHouse) -> None:
         assert answer.status_code == 201
         assert answer.headers["location"] == "http://campana.test/notify/api/v1/sessions/current"
         assert (await client.get("/notify/healthz")).text == "ok\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("/api-keys", ("api-keys", "zz")),
+        ("/api-keys", ("api-keys", "00000000-0000-4000-8000-00000000000\x00")),
+        ("/campaigns/{}/imports", ("imports {}", 1, "zz")),
+        ("/campaigns/{}/contacts", ("contacts {} ", -1)),
+        ("/campaigns/{}/contacts", ("contacts {} ", 1 << 63)),
+    ],
+)
+async def test_a_cursor_holds_what_a_database_takes(house: RestHouse, path: str, place: tuple[str, int | str]) -> None:
+    client = await house.as_user()
+    campaign = (await client.post("/campaigns", json=EXAMPLE)).json()["id"]
+    kind, *values = place
+    cursor = write_cursor(kind.format(campaign), *values)
+    problem(await client.get(path.format(campaign), params={"cursor": cursor}), 422, 42, "cursor")
+
+
+async def test_a_query_holds_no_nul(house: RestHouse) -> None:
+    client = await house.as_user()
+    campaign = (await client.post("/campaigns", json=EXAMPLE)).json()["id"]
+    problem(await client.get(f"/campaigns/{campaign}/contacts?reference=a%00b"), 422, 42)

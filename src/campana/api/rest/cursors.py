@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from campana.domain.errors import MethodCode, MethodError
+from campana.domain.ids import parse_guid
 
 _WHOLE = (1 << 63) - 1
 
@@ -24,7 +25,10 @@ def write_cursor(kind: str, *place: int | str) -> str:
 
 
 def read_cursor(text: str, kind: str, *types: type) -> tuple[Any, ...] | None:
-    """What a cursor of the kind holds, values of such types; None for no cursor. Raises 42 InvalidRequest."""
+    """What a cursor of the kind holds, values of such types, texts being ids; None for no cursor.
+
+    Raises 42 InvalidRequest.
+    """
     if not text:
         return None
     try:
@@ -33,12 +37,21 @@ def read_cursor(text: str, kind: str, *types: type) -> tuple[Any, ...] | None:
     except (binascii.Error, ValueError, msgspec.DecodeError):
         raise _refused() from None
     sound = len(place) == len(types) and all(
-        type(value) is of and (of is not int or 0 <= value <= _WHOLE)  # type: ignore[operator]  # it is one then
-        for value, of in zip(place, types, strict=True)
+        type(value) is of and _is_sound(value) for value, of in zip(place, types, strict=True)
     )
     if mark != _mark(kind) or not sound:
         raise _refused()
     return tuple(place)
+
+
+def _is_sound(value: int | str) -> bool:
+    """Whether a database takes a value where it keeps numbers, or ids."""
+    if isinstance(value, int):
+        return 0 <= value <= _WHOLE
+    try:
+        return parse_guid(value) == value != ""
+    except ValueError:
+        return False
 
 
 def _mark(kind: str) -> int:

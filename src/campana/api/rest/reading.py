@@ -13,6 +13,7 @@ import msgspec
 
 from campana.api.rest.problems import PROBLEM, Refusal, schema_error
 from campana.domain.errors import MethodCode, MethodError
+from campana.domain.text.characters import is_keepable
 
 MOST_PARAMETERS = 50
 _decoder = functools.cache(msgspec.json.Decoder)
@@ -69,6 +70,8 @@ def read_query(query_string: bytes, of: Any) -> Any:
     given = dict(pairs)
     if len(given) < len(pairs):
         raise MethodError(MethodCode.INVALID_REQUEST, "Each parameter should be given once.")
+    if not is_keepable("".join(given.values())):
+        raise MethodError(MethodCode.INVALID_REQUEST, "A parameter should hold no NUL.")
     try:
         return msgspec.convert(given, NoQuery if of is None else of, strict=False)
     except msgspec.ValidationError as error:

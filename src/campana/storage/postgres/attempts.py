@@ -19,6 +19,9 @@ from campana.storage.rows import ATTEMPTS_IN_A_PAGE, attempt_row, call_columns
 from campana.storage.store import AttemptPage, AttemptRow
 from campana.storage.tables import CONTACT_BITS, delivery_id, number_of
 
+_LAST_ATTEMPT = (1 << 15) - 1
+"""That a column of attempts can keep, and so can be asked for."""
+
 # Dialect twin: a batch as one array a column.
 _ADD_CALLS = """
 INSERT INTO calls (delivery, attempt, began_at, ended_at, ringing_ms, answered_at, heard_ms, plays, digits,
@@ -55,7 +58,12 @@ class PostgresAttempts:
     async def page(self, campaign: int, after: tuple[int, int], limit: int) -> AttemptPage:
         """Attempts of a campaign that come after one."""
         first, upto = delivery_id(campaign, min(Medium), 0), delivery_id(campaign, max(Medium), (1 << CONTACT_BITS) - 1)
-        where = {"after": max(first, after[0]), "after_attempt": after[1], "upto": upto, "most": limit}
+        where = {
+            "after": max(first, after[0]),
+            "after_attempt": min(after[1], _LAST_ATTEMPT),
+            "upto": upto,
+            "most": limit,
+        }
         rows = await self._database.read(lambda connection: fetch(connection, queries.page, **where))
         last = (rows[-1][1], rows[-1][2]) if len(rows) == limit else None
         return AttemptPage([attempt_row(row) for row in rows], last)
