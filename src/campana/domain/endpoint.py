@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
 from campana.domain.text.characters import is_one_line
@@ -17,6 +17,15 @@ SCHEMES = frozenset({"http", "https", "ws", "wss"})
 
 _WHITE_SPACE = re.compile(r"\s")
 _NAT64 = IPv6Network("64:ff9b::/96")
+_UNICAST = IPv6Network("2000::/3")
+"""All of IPv6 that was ever given out for the public Internet (RFC 4291, section 2.4). What lies beside it means
+something on a site's own network at best: fec0::/10 (RFC 3879), NAT64 of one's own (RFC 8215), SIIT (RFC 7915)."""
+_BESIDES = (
+    # Python calls them global, in some versions; clouds answer there with what is a machine's own.
+    IPv4Network("192.0.0.0/24"),
+    IPv4Network("168.63.129.16/32"),
+    IPv6Network("3fff::/20"),
+)
 _IPV4_COMPATIBLE = IPv6Network("::/96")
 _LOCAL_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")
@@ -40,7 +49,9 @@ def is_private(address: IPv4Address | IPv6Address) -> bool:
 
     An IPv6 address that stands for an IPv4 address (mapped, compatible, 6to4, NAT64, Teredo) is judged by that, too.
     """
-    if not address.is_global or address.is_multicast:
+    if not address.is_global or address.is_multicast or any(address in network for network in _BESIDES):
+        return True
+    if isinstance(address, IPv6Address) and address not in _UNICAST and address not in _NAT64:
         return True
     return isinstance(address, IPv6Address) and any(map(is_private, _embedded(address)))
 
