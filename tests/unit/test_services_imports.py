@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -36,6 +39,8 @@ HEADER = "Fullname,externalRefNo,Phone,SMS,Email"
 VOICE = VoiceSettings(True, 30_000, None, None, "Hello", None, 1, 7, 5)
 CSV = ListOptions()
 JSON = ListOptions(format=Format.JSON_LINES)
+AT_ONCE = 10.0
+"""Seconds, of what would take minutes if each part of it were looked at for each other."""
 
 
 @pytest.fixture
@@ -130,6 +135,34 @@ async def test_objects(kit: Kit) -> None:
         (9, "name", 22),
         (10, "id", 22),
     ]
+
+
+async def test_keys_of_objects_are_what_the_map_says_however_it_is_written(kit: Kit) -> None:
+    who = await prepared(kit)
+    options = ListOptions(Format.JSON_LINES, columns={"Mobile": "SMS", "Town": "field. city", "Who": "Fullname"})
+    report = await add(kit, who, b'{"mobile": "+14165550001", "TOWN": "Bath", "who": "Ann"}\n', options=options)
+    assert (report.row.accepted, report.row.refused) == (1, 0)
+    (contact,) = await contacts(kit, who)
+    assert contact.person == Person("Ann", "", {"city": "Bath"})
+    assert [(one.medium, one.destination) for one in contact.media] == [(Medium.SMS, "+14165550001")]
+
+
+async def test_a_row_of_very_many_keys_is_refused_in_no_time(kit: Kit) -> None:
+    who = await prepared(kit)
+    row = {"sms": "+14165550001", **{f"k{number}": "1" for number in range(50_000)}}
+    began = monotonic()
+    report = await add(kit, who, msgspec.json.encode(row) + b"\n", options=JSON)
+    assert await refused(kit, who, report) == [(1, "fields", 22)]
+    assert monotonic() - began < AT_ONCE
+
+
+@pytest.mark.parametrize("list_", ['SMS,Town\n+14165550001,"' + "a\n" * 15_000 + '"\n', "a" * 30_000 + ",SMS\n,\n"])
+async def test_what_comes_a_byte_at_a_time_costs_no_more_time(kit: Kit, list_: str) -> None:
+    who = await prepared(kit)
+    began = monotonic()
+    with contextlib.suppress(MethodError):
+        assert (await add(kit, who, *list_)).row.rows_read == 1
+    assert monotonic() - began < AT_ONCE
 
 
 async def test_refused_rows_say_where_and_by_which_rule_and_no_value(kit: Kit) -> None:

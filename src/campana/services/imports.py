@@ -34,6 +34,8 @@ ROWS_IN_A_BATCH = 5_000
 """Rows that share a transaction: some 100 ms."""
 PIECE = 64 * 1024
 """Bytes that are read at once."""
+PATIENCE = 4
+"""What comes of an unfinished row is gathered until it is this part of what there is of it."""
 _FULL = "The campaign has as many contacts as it may have."
 
 
@@ -176,9 +178,16 @@ class Course:
     async def _read_to_the_end(self, parts: AsyncIterator[bytes]) -> str | None:
         """Read the list; why no more of it can be read, if so."""
         try:
+            held = b""
             async for octets in parts:
-                for start in range(0, len(octets), PIECE):
-                    await self._take(octets[start : start + PIECE])
+                held += octets
+                # A row that comes a byte at a time would be read anew with each: so pieces grow with what waits.
+                if len(held) * PATIENCE < self._reader.pending:
+                    continue
+                for start in range(0, len(held), PIECE):
+                    await self._take(held[start : start + PIECE])
+                held = b""
+            await self._take(held)
             await self._take(b"", final=True)
         except Unreadable as error:
             if not self._is_kept:

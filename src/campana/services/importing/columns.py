@@ -81,9 +81,7 @@ def layout_of(header: Sequence[str], given: Mapping[str, str]) -> Layout:
 
 def json_roles(given: Mapping[str, str]) -> dict[str, str]:
     """What the keys of objects are, by name without case; others are merge fields."""
-    for name, role in given.items():
-        _checked_role(role.strip(), name)
-    return {**_BY_NAME, **{name.strip().casefold(): role.strip() for name, role in given.items()}}
+    return {**_BY_NAME, **{name.strip().casefold(): _checked_role(role.strip()) for name, role in given.items()}}
 
 
 def parse_map(text: str) -> dict[str, str]:
@@ -101,14 +99,14 @@ def _role(name: str, place: int, mapped: Mapping[str, str], used: set[str]) -> s
     for key in (f"#{place + 1}", name.casefold()):
         if key in mapped:
             used.add(key)
-            return _checked_role(mapped[key], key)
+            return _checked_role(mapped[key])
     if not name:
         return ""
     known = _BY_NAME.get(name.casefold())
     return known or FIELD + _field_name(name, f"Column {place + 1} of the list")
 
 
-def _checked_role(role: str, key: str) -> str:
+def _checked_role(role: str) -> str:
     if role.startswith(FIELD):
         return FIELD + _field_name(role.removeprefix(FIELD), "A field in map")
     lower = role.casefold()

@@ -31,13 +31,13 @@ def from_object(row: Mapping[str, Any], roles: Mapping[str, str]) -> Contact:
     one as JSON. Raises MethodError.
     """
     given: dict[str, Any] = {}
-    fields: dict[str, str] = {}
+    fields = _Fields()
     for key, value in row.items():
         role = roles.get(key.strip().casefold()) or _own_role(key)
         if role == IGNORED:
             continue
         if role.startswith(FIELD):
-            _add(fields, role.removeprefix(FIELD), value)
+            fields.add(role.removeprefix(FIELD), value)
         elif role in _WIRES and isinstance(value, dict):
             for member, inner in value.items():
                 if member in _IGNORED_MEMBERS:
@@ -48,9 +48,9 @@ def from_object(row: Mapping[str, Any], roles: Mapping[str, str]) -> Contact:
         else:
             _set(given, role, value)
     for name, value in _own_fields(given.get("fields")).items():
-        _add(fields, name, value)
+        fields.add(name, value)
     media = {role: _medium(given, role) for role in _WIRES}
-    person = Person(_text(given, "name"), _text(given, "reference"), fields)
+    person = Person(_text(given, "name"), _text(given, "reference"), fields.values)
     return Contact(_guid(_text(given, "id")), "", media["sms"], media["voice"], media["email"], person)
 
 
@@ -64,12 +64,21 @@ def _set(given: dict[str, Any], role: str, value: Any) -> None:
     given[role] = value
 
 
-def _add(fields: dict[str, str], name: str, value: Any) -> None:
-    if isinstance(value, bool) or (value is not None and not isinstance(value, (str, int, float))):
-        raise _refuse("Fields", "must have texts or numbers as values.")
-    if any(field_key(name) == field_key(known) for known in fields if known != name) or name in fields:
-        raise _refuse("Fields", "must not have two names that differ in case or blanks alone.")
-    fields[name] = "" if value is None else str(value)
+class _Fields:
+    """Fields as they are gathered. However many a row has, each is looked at once."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+        self._keys: set[str] = set()
+
+    def add(self, name: str, value: Any) -> None:
+        if isinstance(value, bool) or (value is not None and not isinstance(value, (str, int, float))):
+            raise _refuse("Fields", "must have texts or numbers as values.")
+        key = field_key(name)
+        if key in self._keys:
+            raise _refuse("Fields", "must not have two names that differ in case or blanks alone.")
+        self._keys.add(key)
+        self.values[name] = "" if value is None else str(value)
 
 
 def _own_fields(value: Any) -> Mapping[str, Any]:

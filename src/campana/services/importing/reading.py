@@ -98,6 +98,11 @@ class ListReader:
         if final and self.layout is None and self._options.format is Format.CSV:
             raise _refuse("The list must begin with a header.")
 
+    @property
+    def pending(self) -> int:
+        """Characters of an unfinished row, or header: they are read anew with the next piece."""
+        return len(self._beginning) + (0 if self._records is None else self._records.pending)
+
     def count_in(self, rows: Sequence[Row]) -> None:
         """Have the digest stand for these rows as well."""
         self._hash.update(_encode_lines(rows))

@@ -39,6 +39,10 @@ class Unreadable(Exception):
 class Records(Protocol):
     """Makes rows of pieces of text."""
 
+    @property
+    def pending(self) -> int:
+        """Characters that are kept for the next piece, and read anew with it."""
+
     def feed(self, text: str, *, final: bool = False) -> Iterator[Row]:
         """The rows that a piece completes. Raises Unreadable."""
 
@@ -77,6 +81,11 @@ class CsvRecords:
         self._lines = _Lines()
         self._reader = csv.reader(self._lines, delimiter=delimiter, strict=True)
 
+    @property
+    def pending(self) -> int:
+        """Characters that are kept for the next piece."""
+        return len(self._rest)
+
     def feed(self, text: str, *, final: bool = False) -> Iterator[Row]:
         """The rows that a piece completes. Raises Unreadable."""
         text = self._rest + text
@@ -114,6 +123,11 @@ class JsonRecords:
         self.most = most
         self._rest = ""
         self._decode = msgspec.json.Decoder().decode
+
+    @property
+    def pending(self) -> int:
+        """Characters that are kept for the next piece."""
+        return len(self._rest)
 
     def feed(self, text: str, *, final: bool = False) -> Iterator[Row]:
         """The rows that a piece completes. Raises Unreadable."""
