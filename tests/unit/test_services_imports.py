@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from services_kit import START, Kit, campaign, open_kit
 
+from campana.bus.contract import News
 from campana.domain.campaign import Campaign, EmailSettings, SmsSettings, VoiceSettings
 from campana.domain.delivery import Medium
 from campana.domain.errors import MethodCode, MethodError
@@ -221,6 +222,16 @@ async def test_the_limit_of_contacts_refuses_the_rest(kit: Kit) -> None:
     assert (report.row.state, report.row.rows_read) == (ImportState.DONE, 20_003)
     assert (report.row.accepted, report.row.refused) == (20_000, 3)
     assert await refused(kit, who, report) == [(row, None, 30) for row in (20_001, 20_002, 20_003)]
+
+
+async def test_long_rows_make_small_batches(kit: Kit) -> None:
+    who = await prepared(kit)
+    kit.hints.clear()
+    rows = (f"a{number}@example.com,{'x' * 900_000}\n" for number in range(20))
+    report = await add(kit, who, "email,email.text\n", *rows)
+    assert (report.row.state, report.row.accepted) == (ImportState.DONE, 20)
+    batches = [hint for hint in kit.hints if hint.news is News.CONTACTS]
+    assert len(batches) == 3, "of 8 MiB each, and the rest"
 
 
 # --- going on ----------------------------------------------------------------------------------------------------

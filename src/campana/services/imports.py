@@ -32,6 +32,8 @@ ROWS_AT_ONCE = 1_000
 """Rows that are checked before others get their turn: some 8 ms."""
 ROWS_IN_A_BATCH = 5_000
 """Rows that share a transaction: some 100 ms."""
+BYTES_IN_A_BATCH = 8 * 1024 * 1024
+"""However few rows they are: each may bring an email's text."""
 PIECE = 64 * 1024
 """Bytes that are read at once."""
 PATIENCE = 4
@@ -140,6 +142,8 @@ class Course:
         self._checker: tuple[int, Checker] | None = None
         """With the version of the campaign to which it holds."""
         self._gathered = Checked()
+        self._bytes = 0
+        """Bytes that were read since something was last handed over."""
         self._rows_read = 0
         self._flushed = 0
         """Rows that were handed over to be written."""
@@ -209,6 +213,7 @@ class Course:
     async def _take(self, octets: bytes, *, final: bool = False) -> None:
         """Take a piece of the list."""
         rows: list[Row] = []
+        self._bytes += len(octets)
         try:
             for row in self._reader.feed(octets, final=final):
                 rows.append(row)
@@ -232,7 +237,8 @@ class Course:
         self._gathered.add(checker.check(rows, self._rows_read + 1), checker.attempts)
         self._reader.count_in(rows)
         self._rows_read += len(rows)
-        if self._rows_read - self._flushed >= ROWS_IN_A_BATCH:
+        if self._rows_read - self._flushed >= ROWS_IN_A_BATCH or self._bytes >= BYTES_IN_A_BATCH:
+            self._bytes = 0
             await self._flush()
         else:
             await asyncio.sleep(0)
