@@ -11,7 +11,7 @@ from campana.domain.outcome import DeliveryCode
 from campana.domain.person import Person
 from campana.storage import deliveries
 from campana.storage.deliveries import DeliveryRow
-from campana.storage.river import Cut, Step
+from campana.storage.river import Step
 from campana.storage.store import Cancelled, NewContact
 from campana.storage.tables import NEVER
 from tests.contract.conftest import LATER, NOW, World, guid, rules
@@ -90,29 +90,13 @@ async def test_a_page_looks_at_so_many_and_no_more(world: World) -> None:
     assert page.after is None
 
 
-async def test_it_is_told_where_one_waits(world: World) -> None:
-    await add(world, 3)
-    number = world.campaign.number
-    find = world.store.deliveries.one
-    _, place = await find(number, guid(1), Medium.SMS)
-    assert (place.is_planned, place.listed_at, place.opens_at) == (False, None, None)
-    await world.store.river.plan([Cut(number, Medium.SMS, 2, 1, 70, 90)], NOW)
-    row, place = await find(number, guid(2), Medium.SMS)
-    assert (row.contact, row.reference, row.status) == (guid(2), "r2", S.PENDING)
-    assert (place.is_planned, place.listed_at, place.opens_at, place.closes_at) == (True, None, 70, 90)
-    assert not (await find(number, guid(3), Medium.SMS))[1].is_planned
-    await world.store.river.gate(number, Medium.SMS, 0, NEVER)
-    lease = await world.claim()
-    assert lease is not None
-    assert (await find(number, guid(2), Medium.SMS))[1].opens_at is None
-    await world.store.river.step(Step(lease, judge(lease, again(LATER)), (), NOW))
-    row, place = await find(number, guid(2), Medium.SMS)
-    assert (row.due_at, place.listed_at) == (LATER, LATER)
-    # A chunk that names its deliveries is around others that are not in it.
+async def test_one_is_found_by_its_contact(world: World) -> None:
+    await add(world, 2)
+    number, find = world.campaign.number, world.store.deliveries.one
+    email = await find(number, guid(2), Medium.EMAIL)
+    assert email == DeliveryRow(guid(2), "r2", Medium.EMAIL, S.PENDING, 0, 2, 0, None, "2@example.com")
+    assert await find(number, guid(1), Medium.EMAIL) is None
     await world.store.contacts.delete(number, guid(1), NOW)
-    await world.plan(now=LATER)
-    assert (await find(number, guid(2), Medium.SMS))[1].opens_at == 0
-    assert await find(number, guid(3), Medium.EMAIL) is None
     assert await find(number, guid(1), Medium.SMS) is None
     assert await find(number, "", Medium.SMS) is None
 
@@ -132,8 +116,8 @@ async def test_one_that_is_held_is_sent_again(world: World) -> None:
     number = world.campaign.number
     assert await world.store.deliveries.decide(number, guid(1), Medium.SMS, True, LATER)
     assert not await world.store.deliveries.decide(number, guid(1), Medium.SMS, True, LATER)
-    row, place = await world.store.deliveries.one(number, guid(1), Medium.SMS)
-    assert (row.is_held, row.due_at, place.listed_at) == (False, LATER, LATER)
+    row = await world.store.deliveries.one(number, guid(1), Medium.SMS)
+    assert (row.is_held, row.due_at) == (False, LATER)
     lease = await take(world, LATER)
     assert [one.attempt for one in lease.deliveries] == [2]
     assert (await standing(world)).balance == await counted(world)

@@ -71,7 +71,7 @@ class DeliveryService:
         found = await self._deliveries.one(row.number, contact_guid, medium)
         if found is None:
             raise MethodError(MethodCode.NOT_FOUND, "The contact has nothing on this medium.")
-        return found[0], [attempt for attempt in attempts if attempt.medium is medium]
+        return found, [attempt for attempt in attempts if attempt.medium is medium]
 
     async def decide(
         self, who: Principal, campaign_guid: str, contact_guid: str, medium: Medium, *, resend: bool

@@ -1,5 +1,5 @@
-"""Owns the part of the store contract for deliveries as people look at them: lists, one with where it waits, and an
-operator's word on one that is held.
+"""Owns the part of the store contract for deliveries as people look at them: lists, a single one, and what an operator
+says of one that is held.
 
 Must not know which database it is. Instants are epoch milliseconds. Every method may raise StoreUnavailable.
 """
@@ -10,8 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import msgspec
-
 from campana.domain.delivery import Medium, Status
 from campana.domain.outcome import DeliveryCode
 from campana.storage.tables import CONTACT_BITS, NEVER, contact_id, delivery_id, medium_of
@@ -20,8 +18,6 @@ PASSED_AT_ONCE = 20_000
 """Deliveries that are looked at for one page."""
 
 ANY_STATUS = -1
-
-_decode_ids = msgspec.json.Decoder(list[int]).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +56,6 @@ class DeliveryPage:
     """From where to go on; None where that were all. A short page, even an empty one, may have others after it."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryPlace:
-    """Where a delivery waits."""
-
-    is_planned: bool
-    """Whether the planner has come to it once."""
-    listed_at: int | None
-    """The moment at which it is to be planned on its own: a retry, or what starts again after an edit."""
-    opens_at: int | None
-    """The chunk in which it waits for somebody to claim it may be claimed from then ..."""
-    closes_at: int | None
-    """... until then. Both None where it is in no such chunk; NEVER where that moment does not come."""
-
-
 class Deliveries(Protocol):
     """Deliveries of contacts that are not deleted."""
 
@@ -84,8 +66,8 @@ class Deliveries(Protocol):
 
         `after` is 0 or what a page before said. At most PASSED_AT_ONCE deliveries are read, by key."""
 
-    async def one(self, campaign: int, guid: str, medium: Medium) -> tuple[DeliveryRow, DeliveryPlace] | None:
-        """A contact's delivery on a medium, and where it waits; None where there is none."""
+    async def one(self, campaign: int, guid: str, medium: Medium) -> DeliveryRow | None:
+        """A contact's delivery on a medium; None where there is none."""
 
     async def decide(self, campaign: int, guid: str, medium: Medium, resend: bool, now: int) -> bool:
         """An operator's word on an uncertain delivery that is held: to be sent again now, for which it has one attempt
@@ -146,11 +128,3 @@ class Paging:
     def page(self) -> DeliveryPage:
         """What was found."""
         return DeliveryPage(self.rows, None if self._is_done else self.after)
-
-
-def place_of(delivery: int, is_planned: object, listed_at: int | None, unclaimed: Iterable[Any]) -> DeliveryPlace:
-    """Where a delivery waits; `unclaimed` are chunks around it: ids, opening and closing."""
-    for ids, opens_at, closes_at in unclaimed:
-        if ids is None or delivery in _decode_ids(ids):
-            return DeliveryPlace(bool(is_planned), listed_at, opens_at, closes_at)
-    return DeliveryPlace(bool(is_planned), listed_at, None, None)

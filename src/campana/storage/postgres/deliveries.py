@@ -9,11 +9,9 @@ from campana.domain.delivery import Medium, Status
 from campana.domain.outcome import DeliveryCode
 from campana.storage.deliveries import (
     DeliveryPage,
-    DeliveryPlace,
     DeliveryRow,
     Paging,
     delivery_row,
-    place_of,
 )
 from campana.storage.happenings import How, moved_alike
 from campana.storage.postgres.database import Connection, Database, among_campaigns, fetch, fetch_row, run
@@ -50,21 +48,12 @@ class PostgresDeliveries:
 
         return await self._database.read(read)
 
-    async def one(self, campaign: int, guid: str, medium: Medium) -> tuple[DeliveryRow, DeliveryPlace] | None:
-        """A contact's delivery on a medium, and where it waits; None where there is none."""
-        lane = {"campaign": campaign, "medium": int(medium)}
-        base = contact_id(campaign, 0)
-        which = {"guid": guid or None, "base": base, "distance": delivery_id(campaign, medium, 0) - base}
-
-        async def read(connection: Connection) -> tuple[DeliveryRow, DeliveryPlace] | None:
-            found = await fetch_row(connection, queries.one, **lane, **which)
-            if found is None:
-                return None
-            *columns, delivery, is_planned, listed_at = found
-            unclaimed = await fetch(connection, queries.unclaimed, delivery=delivery, **lane)
-            return delivery_row(medium, columns), place_of(delivery, is_planned, listed_at, unclaimed)
-
-        return await self._database.read(read)
+    async def one(self, campaign: int, guid: str, medium: Medium) -> DeliveryRow | None:
+        """A contact's delivery on a medium; None where there is none."""
+        distance = delivery_id(campaign, medium, 0) - contact_id(campaign, 0)
+        which = {"campaign": campaign, "guid": guid or None, "distance": distance}
+        columns = await self._database.read(lambda connection: fetch_row(connection, queries.one, **which))
+        return None if columns is None else delivery_row(medium, columns)
 
     async def decide(self, campaign: int, guid: str, medium: Medium, resend: bool, now: int) -> bool:
         """An operator's word on an uncertain delivery that is held. Raises Cancelled."""

@@ -5,12 +5,12 @@ Must not be run here: a store compiles them for its database.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, SmallInteger, bindparam, case, exists, func, literal, or_, select, update
+from sqlalchemy import BigInteger, SmallInteger, bindparam, case, func, literal, or_, select, update
 
 from campana.domain.delivery import Status
 from campana.domain.outcome import DeliveryCode
 from campana.storage.deliveries import ANY_STATUS
-from campana.storage.tables import CONTACT_BITS, NEVER, chunks, contacts, deliveries, due, lanes
+from campana.storage.tables import CONTACT_BITS, NEVER, contacts, deliveries
 
 _next = (
     select(deliveries)
@@ -51,20 +51,6 @@ one = (
         deliveries.c.tries,
         deliveries.c.due_at,
         deliveries.c.destination,
-        deliveries.c.id,
-        exists().where(
-            lanes.c.campaign == bindparam("campaign"),
-            lanes.c.medium == bindparam("medium"),
-            lanes.c.planned >= contacts.c.id - bindparam("base"),
-        ),
-        select(due.c.at)
-        .where(
-            due.c.campaign == bindparam("campaign"),
-            due.c.medium == bindparam("medium"),
-            due.c.at == deliveries.c.due_at,
-            due.c.delivery == deliveries.c.id,
-        )
-        .scalar_subquery(),
     )
     .join_from(contacts, deliveries, deliveries.c.id == contacts.c.id + bindparam("distance"))
     .where(
@@ -72,17 +58,6 @@ one = (
         contacts.c.guid == bindparam("guid"),
         contacts.c.deleted_at.is_(None),
     )
-)
-unclaimed = (
-    select(chunks.c.ids, chunks.c.opens_at, chunks.c.closes_at)
-    .where(
-        chunks.c.campaign == bindparam("campaign"),
-        chunks.c.medium == bindparam("medium"),
-        chunks.c.owner.is_(None),
-        chunks.c.first <= bindparam("delivery"),
-        chunks.c.last >= bindparam("delivery"),
-    )
-    .order_by(chunks.c.turn)
 )
 _held = (
     deliveries.c.id == bindparam("delivery"),

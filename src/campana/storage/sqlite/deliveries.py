@@ -12,11 +12,9 @@ from campana.domain.outcome import DeliveryCode
 from campana.storage.compiled import run
 from campana.storage.deliveries import (
     DeliveryPage,
-    DeliveryPlace,
     DeliveryRow,
     Paging,
     delivery_row,
-    place_of,
 )
 from campana.storage.happenings import How, moved_alike
 from campana.storage.queries import contacts as of_contacts
@@ -49,21 +47,12 @@ class SqliteDeliveries:
 
         return await self._database.read(read)
 
-    async def one(self, campaign: int, guid: str, medium: Medium) -> tuple[DeliveryRow, DeliveryPlace] | None:
-        """A contact's delivery on a medium, and where it waits; None where there is none."""
-        lane = {"campaign": campaign, "medium": int(medium)}
-        base = contact_id(campaign, 0)
-        which = {"guid": guid, "base": base, "distance": delivery_id(campaign, medium, 0) - base}
-
-        def read(connection: sqlite3.Connection) -> tuple[DeliveryRow, DeliveryPlace] | None:
-            found = run(connection, queries.one, **lane, **which).fetchone()
-            if found is None:
-                return None
-            *columns, delivery, is_planned, listed_at = found
-            unclaimed = run(connection, queries.unclaimed, delivery=delivery, **lane)
-            return delivery_row(medium, columns), place_of(delivery, is_planned, listed_at, unclaimed)
-
-        return await self._database.read(read)
+    async def one(self, campaign: int, guid: str, medium: Medium) -> DeliveryRow | None:
+        """A contact's delivery on a medium; None where there is none."""
+        distance = delivery_id(campaign, medium, 0) - contact_id(campaign, 0)
+        which = {"campaign": campaign, "guid": guid, "distance": distance}
+        columns = await self._database.read(lambda connection: run(connection, queries.one, **which).fetchone())
+        return None if columns is None else delivery_row(medium, columns)
 
     async def decide(self, campaign: int, guid: str, medium: Medium, resend: bool, now: int) -> bool:
         """An operator's word on an uncertain delivery that is held. Raises Cancelled."""
