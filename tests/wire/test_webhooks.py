@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import ssl
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import formatdate
 from pathlib import Path
@@ -298,3 +302,52 @@ def test_the_message_of_the_documentation_is_signed_as_it_says() -> None:
     at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
     assert Webhook(SECRET).sign(headers["webhook-id"], at, body) == headers["webhook-signature"]
     assert json.loads(body)["data"]["events"][0]["number"] == 17
+
+
+@asynccontextmanager
+async def saying(*parts: bytes, endless: bytes = b"") -> AsyncIterator[str]:
+    """A server that answers with these bytes, and goes on with the last of them for ever; its URL."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+            await reader.readuntil(b"\r\n\r\n")
+            for part in parts:
+                writer.write(part)
+            while endless:
+                writer.write(endless)
+                await writer.drain()
+            await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+
+
+@pytest.mark.parametrize(
+    ("parts", "endless", "outcome"),
+    [
+        ([b"HTTP/1.1 200 OK\r\n"], b"x-more: and more of it\r\n" * 100, Outcome.FAILED),
+        ([b"HTTP/1.1 200 "], b"very " * 1_000, Outcome.FAILED),
+        ([b"SSH-2.0-OpenSSH_9.2\r\n\r\n"], b"", Outcome.FAILED),
+        ([b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n"], b"", Outcome.FAILED),
+        # All that matters has been said: what follows is not read to its end, which never comes.
+        (
+            [b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"],
+            b"400\r\n" + b"x" * 1_024 + b"\r\n",
+            Outcome.TAKEN,
+        ),
+        ([b"HTTP/1.1 500 No\r\ncontent-length: 99999999\r\n\r\n"], b"x" * 4_096, Outcome.FAILED),
+    ],
+)
+async def test_a_hostile_receiver_takes_little(parts: list[bytes], endless: bytes, outcome: Outcome) -> None:
+    async with saying(*parts, endless=endless) as url:
+        async with asyncio.timeout(10):
+            assert (await told(url)).outcome is outcome
+
+
+async def test_a_receiver_that_dawdles_is_given_up() -> None:
+    hooks = Webhooks(Guard(allow_private=True), now, patience=0.2)
+    for answer in (b"HTTP/1.1 2", b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab"):
+        async with saying(answer) as url:
+            assert await hooks.tell(url, MESSAGE) == Answer(Outcome.FAILED, "It did not answer in time.")
+    await hooks.close()
