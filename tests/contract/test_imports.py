@@ -60,14 +60,15 @@ async def test_a_key_stands_for_the_first_that_came_with_it(world: World) -> Non
     assert (await imports.begin(an_import(world, OTHER, key=None))).id == OTHER
 
 
-async def test_a_batch_is_added_with_how_far_it_goes(world: World) -> None:
+@pytest.mark.parametrize("ours", [False, True])
+async def test_a_batch_is_added_with_how_far_it_goes(world: World, ours: bool) -> None:
     imports, contacts, campaign = world.store.imports, world.store.contacts, world.campaign.number
     await world.add(2)
     await imports.begin(an_import(world))
     refused = [Refusal(4, "Phone", 22, "said")]
-    first = batch(11, 3, refusals=refused, refused=1, rows_read=4, rows=[1, 2, 3])
+    first = batch(11, 3, refusals=refused, refused=1, rows_read=4, rows=[1, 2, 3], are_ours=ours)
     assert await imports.add_batch(ID, campaign, first, NOW + 5) == []
-    assert await imports.add_batch(ID, campaign, batch(14, 2, after=4), NOW + 6) == []
+    assert await imports.add_batch(ID, campaign, batch(14, 2, after=4, are_ours=ours), NOW + 6) == []
     row = await imports.find(world.account, ID)
     assert (row.rows_read, row.accepted, row.refused, row.digest) == (6, 5, 1, bytes([14]) * 32)
     assert (row.state, row.changed_at) == (ImportState.READING, NOW + 6)

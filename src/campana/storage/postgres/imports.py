@@ -6,6 +6,7 @@ Must not know how a list is read, nor the rules of adding.
 from __future__ import annotations
 
 from functools import partial
+from itertools import repeat
 
 from campana.domain.delivery import Status
 from campana.storage.happenings import counted
@@ -21,18 +22,13 @@ from campana.storage.tables import campaigns, contact_id, delivery_id
 _CAMPAIGN = queries.campaign.with_for_update(of=campaigns, key_share=True)
 
 # Dialect twins.
-_ADD_CONTACTS = """
+_TRY_CONTACTS = """
 INSERT INTO contacts (id, campaign, guid, created_at, name, reference, fields)
 SELECT $1::bigint + j.place, $2::bigint, j.guid, $3::bigint, j.name, j.reference, j.fields
 FROM unnest($4::uuid[], $5::text[], $6::text[], $7::text[]) WITH ORDINALITY AS j(guid, name, reference, fields, place)
+ON CONFLICT DO NOTHING
 """
-_TRY_CONTACTS = f"{_ADD_CONTACTS} ON CONFLICT DO NOTHING"
 _WHICH = "SELECT id - $1::bigint FROM contacts WHERE id > $1::bigint AND id <= $2::bigint"
-_ADD_ALIKE = f"""
-INSERT INTO deliveries (id, status, last_error, attempts_left, tries, due_at, destination, dial)
-SELECT $1::bigint + j.place, {Status.PENDING:d}, 0, $2::smallint, 0, $3::bigint, j.dial, j.dial
-FROM unnest($4::text[]) WITH ORDINALITY AS j(dial, place) WHERE j.dial IS NOT NULL
-"""
 _ADD_EACH = f"""
 INSERT INTO deliveries (id, status, last_error, attempts_left, tries, due_at, destination, dial, text)
 SELECT $1::bigint + j.place, CASE WHEN j.dial IS NULL THEN {Status.DO_NOT_TRY:d} ELSE {Status.PENDING:d} END, 0,
@@ -45,6 +41,8 @@ INSERT INTO refusals (import_id, row, "column", code, rule)
 SELECT $1::uuid, * FROM unnest($2::bigint[], $3::text[], $4::smallint[], $5::text[])
 ON CONFLICT DO NOTHING
 """
+_CONTACTS = ("id", "campaign", "guid", "created_at", "name", "reference", "fields")
+_DELIVERIES = ("id", "status", "last_error", "attempts_left", "tries", "due_at", "destination", "dial")
 _COUNT_REFUSALS = "SELECT refused FROM imports WHERE id = $1::uuid"
 _ADD_ONCE = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
 
@@ -156,9 +154,12 @@ class _Adding:
         base = contact_id(campaign, count)
         columns = (batch.guids, batch.names, batch.references, batch.fields)
         clashing: list[int] = []
-        # Not to look for a clash that cannot be saves a third of the time.
-        statement = _ADD_CONTACTS if batch.are_ours else _TRY_CONTACTS
-        if await execute(connection, statement, base, campaign, self._at, *columns) < size:
+        if batch.are_ours:
+            # Where no clash can be, COPY costs both sides less.
+            ids = range(base + 1, base + size + 1)
+            records = zip(ids, repeat(campaign), batch.guids, repeat(self._at), *columns[1:], strict=False)
+            await connection.copy_records_to_table("contacts", records=records, columns=_CONTACTS)
+        elif await execute(connection, _TRY_CONTACTS, base, campaign, self._at, *columns) < size:
             there = {row[0] - 1 for row in await connection.fetch(_WHICH, base, base + size)}
             clashing = sorted(set(range(size)).difference(there))
         await run(connection, contact_queries.count_up, campaign=campaign, to=count + size)
@@ -173,7 +174,12 @@ class _Adding:
 
     async def _add_deliveries(self, connection: Connection, base: int, column: MediumColumns) -> None:
         if column.each is None:
-            await execute(connection, _ADD_ALIKE, base, column.attempts, self._at, column.dials)
+            records = [
+                (delivery, int(Status.PENDING), 0, column.attempts, 0, self._at, dial, dial)
+                for delivery, dial in enumerate(column.dials, base + 1)
+                if dial is not None
+            ]
+            await connection.copy_records_to_table("deliveries", records=records, columns=_DELIVERIES)
             return
         rows = [
             (place, *one, dial)
