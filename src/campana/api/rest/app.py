@@ -6,6 +6,7 @@ Must not know any noun: the operations are in a file per noun, listed in nouns.p
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -76,15 +77,14 @@ class RestApp:
 def _documents(options: RestOptions) -> list[HTTPRouteHandler]:
     """The handlers of what the door says of itself: OpenAPI, a page for people, and the methods of each address."""
 
-    def described(request: Request[Any, Any, Any]) -> dict[str, Any]:
-        return document(NOUNS, _base(request, options))
-
     async def openapi(request: Request[Any, Any, Any]) -> Response[bytes]:
         check_accept(request.headers.get("accept", ""), (JSON,))
-        return Response(_encode(described(request)), media_type=JSON, headers=_NOT_STORED)
+        # Its characters need no escaping.
+        written = _written()[0].replace(_HERE, _base(request, options).encode())
+        return Response(written, media_type=JSON, headers=_NOT_STORED)
 
     async def docs(request: Request[Any, Any, Any]) -> Response[bytes]:
-        return Response(page(described(request)), media_type="text/html", headers=_PAGE)
+        return Response(_written()[1], media_type="text/html", headers=_PAGE)
 
     async def options_of(request: Request[Any, Any, Any]) -> Response[None]:
         return Response(None, status_code=204, headers={"allow": _allowed(request)})
@@ -97,6 +97,16 @@ def _documents(options: RestOptions) -> list[HTTPRouteHandler]:
         work.__annotations__ = {"request": Request, "return": Response}
         handlers.append(HTTPRouteHandler(path, http_method=[HttpMethod.GET, HttpMethod.HEAD])(work))
     return handlers
+
+
+@functools.cache
+def _written() -> tuple[bytes, bytes]:
+    """The document, with _HERE for the address of the API, and the page: made once, for anybody may ask."""
+    described = document(NOUNS, _HERE.decode())
+    return _encode(described), page(described)
+
+
+_HERE = b"https://the-address-of-the-api"
 
 
 def _base(request: Request[Any, Any, Any], options: RestOptions) -> str:
