@@ -22,16 +22,19 @@ FINDINGS = {"sms": 2, "calls": 2, "store": 2}
 ON_POSTGRESQL_ALONE = {"hot", "workers"}
 ON_POSTGRESQL = ["store", "latency", "scale", "hot", "workers"]
 """Those that do something there that no other does; all of them on one server."""
+ON_SQLITE = sorted(BENCHMARKS.keys() - ON_POSTGRESQL_ALONE)
+SHARES = [ON_SQLITE[share::4] for share in range(4)]
+"""Some run one after the other, so that not each has to load everything first."""
 NEED_OTHERS = {"email", "kannel", "setups"}
 """Those that compare with programs which may not be there; a quick run fetches nothing."""
 
 
-@pytest.mark.parametrize("name", sorted(BENCHMARKS.keys() - ON_POSTGRESQL_ALONE))
-def test_a_benchmark_runs_and_says_what_it_found(name: str) -> None:
-    (found,) = findings("sqlite", name)
-    if name in NEED_OTHERS and found[0].startswith(f"{name}: skipped."):
-        return
-    judge(name, found)
+@pytest.mark.parametrize("names", SHARES, ids=" ".join)
+@pytest.mark.timeout(100 * len(SHARES[0]))
+def test_benchmarks_run_and_say_what_they_found(names: list[str]) -> None:
+    for name, found in zip(names, findings("sqlite", *names), strict=True):
+        if not (name in NEED_OTHERS and found[0].startswith(f"{name}: skipped.")):
+            judge(name, found)
 
 
 @pytest.mark.skipif(postgres_kit.why_not() is not None, reason=postgres_kit.why_not() or "")
