@@ -171,12 +171,12 @@ class CampaignShown(msgspec.Struct, frozen=True):
     """A campaign as it stands."""
 
     id: Id
-    name: str
-    description: str | None
+    name: Annotated[str, Meta(examples=["Reminder"])]
+    description: Annotated[str | None, Meta(examples=["For tomorrow"])]
     paused: bool
-    state: Annotated[StateName, Meta(description="Where it is right now.")]
+    state: Annotated[StateName, Meta(description="Where it is right now.", examples=["running"])]
     created_at: Moment
-    cancelled_at: Moment | None
+    cancelled_at: Annotated[Moment | None, Meta(examples=[None])]
     owner: Annotated[str, Meta(description="The user who added it.", examples=["ann"])]
     version: Annotated[int, Meta(ge=1, description="Counts its changes; the ETag begins with it.")]
     time_zone: ZoneName | None

@@ -73,10 +73,10 @@ class ContactBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class MediumShown(msgspec.Struct, frozen=True):
     """A contact on one medium, as it stands."""
 
-    destination: str
-    text: str | None
-    attempts_left: Annotated[int, Meta(ge=0, le=ATTEMPTS_MAX)]
-    status: StatusName
+    destination: Destination
+    text: Annotated[OwnText | None, Meta(examples=[None])]
+    attempts_left: Annotated[int, Meta(ge=0, le=ATTEMPTS_MAX, examples=[3])]
+    status: Annotated[StatusName, Meta(examples=["pending"])]
     error_code: Annotated[int, Meta(description="0: success, or never tried. See the list of error codes.")]
 
 
@@ -84,9 +84,9 @@ class ContactShown(msgspec.Struct, frozen=True):
     """A contact as it stands."""
 
     id: Id
-    name: str
-    reference: str
-    fields: dict[str, str]
+    name: FullName
+    reference: Reference
+    fields: Fields
     sms: MediumShown | None
     voice: MediumShown | None
     email: MediumShown | None

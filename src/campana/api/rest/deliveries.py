@@ -44,8 +44,8 @@ class DeliveryShown(msgspec.Struct, frozen=True):
     contact: Id
     reference: Annotated[str, Meta(description="The client's own reference of the contact.")]
     medium: MediumName
-    destination: str
-    status: StatusName
+    destination: Annotated[str, Meta(examples=["+14165550123"])]
+    status: Annotated[StatusName, Meta(examples=["pending"])]
     error_code: ErrorCode
     attempts_left: Annotated[int, Meta(ge=0, le=255)]
     attempts_made: Annotated[int, Meta(ge=0)]
