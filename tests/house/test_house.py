@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from repository import ROOT, SOURCE, files
 
 MODULES = [path for path in sorted(SOURCE.rglob("*.py")) if "versions" not in path.parts]
@@ -25,43 +25,60 @@ def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name)
-def test_a_module_opens_with_what_it_owns_and_what_it_must_not_know(path: Path) -> None:
-    card = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split())
-    assert re.search(r"\b[Oo]wns\b", card)
-    assert re.search(r"\b[Mm]ust not\b", card)
+# All files in one test each: there are thousands, and a test of its own costs more than a look at a file.
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name)
-def test_functions_and_files_are_short(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert text.count("\n") < LONGEST_FILE
-    for node in ast.walk(ast.parse(text)):
+def test_a_module_opens_with_what_it_owns_and_what_it_must_not_know() -> None:
+    wrong = []
+    for path in MODULES:
+        card = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split())
+        if not (re.search(r"\b[Oo]wns\b", card) and re.search(r"\b[Mm]ust not\b", card)):
+            wrong.append(name(path))
+    assert wrong == []
+
+
+def test_functions_and_files_are_short() -> None:
+    wrong = []
+    for path in MODULES:
+        text = path.read_text(encoding="utf-8")
+        if text.count("\n") >= LONGEST_FILE or "NotImplementedError" in text:
+            wrong.append(name(path))
+        wrong += [f"{name(path)}: {problem}" for problem in _of_functions(ast.parse(text))]
+    assert wrong == []
+
+
+def _of_functions(module: ast.Module) -> Iterator[str]:
+    for node in ast.walk(module):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            assert (node.end_lineno or 0) - node.lineno < LONGEST_FUNCTION, node.name
-            imports = [inner for inner in ast.walk(node) if isinstance(inner, ast.Import | ast.ImportFrom)]
-            assert not imports, f"{node.name} imports in its body"
-    assert "NotImplementedError" not in text
+            if (node.end_lineno or 0) - node.lineno >= LONGEST_FUNCTION:
+                yield f"{node.name} is too long"
+            if any(isinstance(inner, ast.Import | ast.ImportFrom) for inner in ast.walk(node)):
+                yield f"{node.name} imports in its body"
 
 
-@pytest.mark.parametrize("path", files(), ids=name)
-def test_nothing_of_a_machine_or_a_registry_stands_in_a_file(path: Path) -> None:
-    if path.suffix in BINARY:
-        return
-    text = path.read_text(encoding="utf-8", errors="replace")
-    assert not [host for host in HOSTS if host in text]
-    found = MACHINE.search(text)
-    assert found is None, found
+def test_nothing_of_a_machine_or_a_registry_stands_in_a_file() -> None:
+    wrong = []
+    for path in files():
+        if path.suffix not in BINARY:
+            text = path.read_text(encoding="utf-8", errors="replace")
+            wrong += [f"{name(path)}: {host}" for host in HOSTS if host in text]
+            wrong += [f"{name(path)}: {found[0]}" for found in MACHINE.finditer(text)]
+    assert wrong == []
 
 
-@pytest.mark.parametrize("path", [path for path in files() if path.suffix in {".py", ".sh", ".toml"}], ids=name)
-def test_nothing_is_left_unfinished(path: Path) -> None:
-    found = UNFINISHED.search(path.read_text(encoding="utf-8"))
-    assert found is None, found
+def test_nothing_is_left_unfinished() -> None:
+    wrong = []
+    for path in files():
+        if path.suffix in {".py", ".sh", ".toml"}:
+            wrong += [f"{name(path)}: {found[0]}" for found in UNFINISHED.finditer(path.read_text(encoding="utf-8"))]
+    assert wrong == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name)
-def test_silenced_tools_say_why(path: Path) -> None:
-    for line in path.read_text(encoding="utf-8").splitlines():
-        marker = re.search(r"#\s*(?:noqa|type: ignore)\b(.*)", line)
-        assert marker is None or re.search(r"[-#] \w+", marker[1]), line.strip()
+def test_silenced_tools_say_why() -> None:
+    wrong = []
+    for path in MODULES:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            marker = re.search(r"#\s*(?:noqa|type: ignore)\b(.*)", line)
+            if marker is not None and not re.search(r"[-#] \w+", marker[1]):
+                wrong.append(f"{name(path)}: {line.strip()}")
+    assert wrong == []
