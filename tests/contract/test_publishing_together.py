@@ -138,7 +138,11 @@ async def test_one_of_two_publishes_and_the_other_goes_on_when_it_dies(place: Pl
 
 async def test_a_process_that_only_answers_calls_sees_events_as_they_come(place: Place) -> None:
     campaign = await place.campaign()
-    watched = await place.services.progress.watch(place.who, campaign, 0)
+
+    async def who() -> Principal:
+        return place.who
+
+    watched = await place.services.progress.watch(place.who, campaign, 0, who)
     kinds: list[EventKind] = []
     async with asyncio.timeout(20):
         happening = asyncio.create_task(place.happen(campaign))

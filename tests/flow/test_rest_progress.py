@@ -191,8 +191,9 @@ async def test_a_stream_goes_on_where_its_reader_was(front: Front) -> None:
 
 async def test_streams_are_bounded_and_who_goes_away_makes_room(front: Front) -> None:
     campaign = await done(front, 1)
-    who, progress = await front.river.user(), front.river.services.progress
-    held = [await progress.watch(who, campaign.guid, 0) for _ in range(MOST_WATCHERS_OF_ACCOUNT - 1)]
+    progress, who = front.river.services.progress, front.river.user
+    user = await who()
+    held = [await progress.watch(user, campaign.guid, 0, who) for _ in range(MOST_WATCHERS_OF_ACCOUNT - 1)]
     for one in held:
         assert (await anext(one))[0].number == 1
     # The last place is taken and given back, again and again.
@@ -201,7 +202,7 @@ async def test_streams_are_bounded_and_who_goes_away_makes_room(front: Front) ->
         for _ in range(1_000):
             if (await front.client.head(f"/campaigns/{campaign.guid}/events/stream")).status_code == 200:
                 break
-    held.append(await progress.watch(who, campaign.guid, 0))
+    held.append(await progress.watch(user, campaign.guid, 0, who))
     await anext(held[-1])
     refused = await front.client.get(f"/campaigns/{campaign.guid}/events/stream")
     assert (refused.status_code, refused.json()["code"]) == (429, 31)

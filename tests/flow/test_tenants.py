@@ -159,6 +159,10 @@ async def our_new_secret(services: Services, who: Principal) -> bool:
     return (await services.webhooks.rotate(who)).earlier == before.secret
 
 
+async def never() -> Principal:
+    raise AssertionError("nobody is to be asked for who was refused")
+
+
 async def a_list() -> AsyncIterator[bytes]:
     yield b"SMS\n"
 
@@ -264,7 +268,7 @@ ATTEMPTS: dict[str, list[tuple[str, Attempt, object]]] = {
     "keys.revoke": [("theirs", lambda s, who: s.keys.revoke(who, THEIR_KEY), MethodCode.NOT_FOUND)],
     "progress.balance": [("theirs", lambda s, who: s.progress.balance(who, THEIRS), NOT_FOUND)],
     "progress.events": [("theirs", lambda s, who: s.progress.events(who, THEIRS, 0, 9), NOT_FOUND)],
-    "progress.watch": [("theirs", lambda s, who: s.progress.watch(who, THEIRS, 0), NOT_FOUND)],
+    "progress.watch": [("theirs", lambda s, who: s.progress.watch(who, THEIRS, 0, never), NOT_FOUND)],
     "progress.report": [("theirs", lambda s, who: s.progress.report(who, THEIRS), NOT_FOUND)],
     "progress.publication": [("theirs", lambda s, who: s.progress.publication(who, THEIRS), NOT_FOUND)],
     "progress.retry": [("theirs", lambda s, who: s.progress.retry(who, THEIRS), NOT_FOUND)],

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from campana.bus.contract import Bus, Hint, News
@@ -28,7 +28,7 @@ from campana.storage.waits import Waits
 LOOK_SECONDS = 1.0
 """How often a watcher looks for events of which no hint came."""
 QUIET_SECONDS = 15.0
-"""A watcher that has nothing to tell says so as often, and makes sure that it still may watch."""
+"""A watcher that has nothing to tell says so as often; and as often it makes sure that it still may watch."""
 WATCH_SECONDS = 1_800.0
 """How long a watcher watches, whatever comes: a session may have ended meanwhile."""
 MOST_WATCHERS = 500
@@ -36,6 +36,9 @@ MOST_WATCHERS_OF_ACCOUNT = 100
 EVENTS_AT_ONCE = 500
 FOLDS = 3
 """Folds before a reader's answer at most: where others fold too, one finds nothing to do."""
+
+Admit = Callable[[], Awaitable[Principal]]
+"""Makes sure that whoever watches still may come in, and tells who it is. Raises MethodError."""
 
 Reaches = Callable[[Medium, str, str], Reach]
 """How the routes are to a destination on a medium, of an account (its id)."""
@@ -96,7 +99,11 @@ class ProgressStores:
 class ProgressService:
     """Progress of campaigns that whoever asks may see. Used from one event loop."""
 
-    def __init__(self, stores: ProgressStores, tools: Tools, reaches: Reaches = nobody_knows) -> None:
+    def __init__(
+        self, stores: ProgressStores, tools: Tools, reaches: Reaches = nobody_knows, quiet: float = QUIET_SECONDS
+    ) -> None:
+        """`quiet` is in seconds."""
+        self._quiet = quiet
         self._campaigns = stores.campaigns
         self._progress = stores.progress
         self._publications = stores.publications
@@ -132,18 +139,19 @@ class ProgressService:
         row = await find_campaign(self._campaigns, who, guid, Action.SEE)
         return await self._events(row.number, after, limit)
 
-    async def watch(self, who: Principal, guid: str, after: int) -> AsyncIterator[list[Event]]:
+    async def watch(self, who: Principal, guid: str, after: int, admit: Admit) -> AsyncIterator[list[Event]]:
         """Events with numbers above `after` as they come, in order; an empty list now and then, where none come. The
         first comes at once.
 
-        It ends when the campaign may not be seen any more, and after a while; who has more to see comes again. What is
+        It ends soon after `admit` refuses, or the campaign may not be seen any more, however much is to be told; and
+        after a while, for who has more to see comes again. What is
         refused is refused before the first events: 10 CampaignNotFound, 31 RateLimited where too many watch.
         """
         row = await find_campaign(self._campaigns, who, guid, Action.SEE)
         account = row.account
         if self._watchers.total() >= MOST_WATCHERS or self._watchers[account] >= MOST_WATCHERS_OF_ACCOUNT:
             raise MethodError(MethodCode.RATE_LIMITED, "There are as many streams of events as there may be.")
-        return self._watch(who, row, after)
+        return self._watch(admit, row, after)
 
     def end_watching(self) -> None:
         """End every stream of events, since the process stops; its readers come again and go on elsewhere."""
@@ -206,8 +214,9 @@ class ProgressService:
             self._bus.tell(Hint(News.PROGRESS, number, events[-1].number))
         return events
 
-    async def _watch(self, who: Principal, row: CampaignRow, after: int) -> AsyncIterator[list[Event]]:
-        woken = asyncio.Event()
+    async def _watch(self, admit: Admit, row: CampaignRow, after: int) -> AsyncIterator[list[Event]]:
+        woken, clock = asyncio.Event(), asyncio.get_running_loop().time
+        admitted = clock()
 
         def hear(hint: Hint) -> None:
             if hint.news is News.MISSED or (hint.news is News.PROGRESS and hint.number == row.number):
@@ -219,9 +228,10 @@ class ProgressService:
         try:
             async for events in self._new_events(row.number, after, woken):
                 yield events
-                if not events:
-                    # It may have been deleted, or its user's rights be others now.
-                    await find_campaign(self._campaigns, who, row.campaign.guid, Action.SEE)
+                if clock() - admitted >= self._quiet:
+                    # It may have been deleted, its user disabled or their rights others now.
+                    await find_campaign(self._campaigns, await admit(), row.campaign.guid, Action.SEE)
+                    admitted = clock()
         except MethodError:
             return
         finally:
@@ -233,13 +243,13 @@ class ProgressService:
         """Events as they come, and an empty list where there is nothing to tell for a while; for WATCH_SECONDS."""
         clock = asyncio.get_running_loop().time
         began = clock()
-        said = began - QUIET_SECONDS
+        said = began - self._quiet
         while not self._is_over and clock() - began < WATCH_SECONDS:
             woken.clear()
             events = await self._events(number, after, EVENTS_AT_ONCE)
             if events:
                 after = events[-1].number
-            if events or clock() - said >= QUIET_SECONDS:
+            if events or clock() - said >= self._quiet:
                 said = clock()
                 yield events
             if len(events) < EVENTS_AT_ONCE and not self._is_over:

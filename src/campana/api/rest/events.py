@@ -6,16 +6,19 @@ Must not know how events come about. Source: HTML Standard, section 9.2 (server-
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from campana.api.rest.authentication import authenticate, demand_scope
 from campana.api.rest.operation import Answer, Call, Operations, Says, Stream
 from campana.api.rest.shapes import Id, MediumName, Moment, StatusName
 from campana.bus.wording import event_words
 from campana.domain.errors import MethodCode, MethodError
 from campana.domain.progress import Event
+from campana.services.principal import Principal
 from campana.services.scopes import Scope
 
 operation = Operations("Progress")
@@ -138,13 +141,22 @@ async def stream_events(call: Call[None, From]) -> Answer[Stream]:
 
     Server-sent events: `id` is the number, `event` the type, `data` the event as in the list. A client that comes again
     with Last-Event-ID goes on there; it takes precedence over `after`. A comment comes every 15 seconds where nothing
-    else does, and after half an hour the stream ends, to be asked for again.
+    else does, and after half an hour the stream ends, to be asked for again. It ends within 15 seconds or so once its
+    session or key is good for nothing, or the campaign not to be seen any more; reading it is a use of them.
     """
     after = _last_id(call.header("last-event-id"), call.query.after)
-    watched = await call.services.progress.watch(call.who, call.guid("campaign"), after)
+    watched = await call.services.progress.watch(call.who, call.guid("campaign"), after, partial(_admit, call))
     once = call.request.method == "HEAD" or call.request.scope.get("http_version") == "1.0"
     parts = _parts(watched, once=once)
     return Answer(Stream(EVENT_STREAM, parts, is_live=True), headers={"x-accel-buffering": "no"})
+
+
+async def _admit(call: Call[None, From]) -> Principal:
+    """Who reads a stream, if they still may. Raises MethodError."""
+    shown, agent = call.header("authorization"), call.who.agent
+    caller = await authenticate(call.services, shown, agent=agent, source=call.source)
+    demand_scope(caller, Scope.EVENTS_READ)
+    return caller.principal
 
 
 async def _parts(watched: AsyncIterator[list[Event]], *, once: bool) -> AsyncIterator[bytes]:
