@@ -237,3 +237,16 @@ async def test_routes_are_those_of_the_account(house: RestHouse) -> None:
     assert (await agent.get("/routes/mail")).json() == mail
     problem(await agent.get("/routes/theirs"), 404, 40)
     assert (await other.get("/routes/theirs")).json()["health"] == "up"
+
+
+async def test_a_user_with_the_number_of_one_that_was_removed_is_somebody_else(house: RestHouse) -> None:
+    body, key = {"name": "Reminder", "sms": {"enabled": True, "from": "Office"}}, {"idempotency-key": "1"}
+    given = []
+    for account, name in (("acme", "zoe"), ("other", "zed")):
+        admin = await house.as_user(account=account)
+        await admin.post("/users", json={"name": name, "role": "operator", "password": PASSWORD})
+        user = await house.as_user(name, account)
+        given.append(await user.post("/campaigns", json=body, headers=key))
+        assert (await user.get(f"/campaigns/{given[-1].json()['id']}")).status_code == 200
+        assert (await admin.delete(f"/users/{name}")).status_code == 204
+    assert [answer.headers.get("idempotency-replayed") for answer in given] == [None, None]

@@ -39,7 +39,9 @@ async def carried_out_once(operation: Operation, call: Call[Any, Any], content: 
         return await operation.work(call)
     user, scope = call.who.user, call.request.scope
     query = scope["query_string"] + b" " + call.header("content-type").encode() + b" "
-    errand = Errand(user.number.to_bytes(8, "big"), f"POST {scope['path']}", key, query + content)
+    # A user's number alone would not do: that of one who was removed may be given to another, of any account.
+    owner = f"{user.account.number} {user.number} {user.name.casefold()}".encode()
+    errand = Errand(owner, f"POST {scope['path']}", key, query + content)
     answers = call.services.answers
     turn = await answers.claim(errand)
     if turn.given is not None:
