@@ -262,6 +262,18 @@ BEYOND_SOAP = {
 }
 
 
+async def test_what_a_door_cannot_say_stays_as_somebody_else_sets_it_meanwhile(kit: Kit) -> None:
+    who = await kit.user("acme", "ann")
+    campaigns = kit.services.campaigns
+    await campaigns.add(who, campaign(ONE), whole=True)
+    await asyncio.gather(
+        campaigns.update(who, campaign(ONE, time_zone="Europe/Rome"), whole=True),
+        campaigns.update(who, campaign(ONE, name="Winter")),
+    )
+    after = await campaigns.get(who, ONE)
+    assert (after.name, after.time_zone) == ("Winter", "Europe/Rome")
+
+
 @pytest.mark.parametrize("whole", [False, True])
 async def test_what_a_door_cannot_say_stays(kit: Kit, whole: bool) -> None:
     who = await kit.user("acme", "ann")

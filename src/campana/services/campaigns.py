@@ -154,20 +154,31 @@ class CampaignService:
         """Replace a campaign; its id, creator and date of creation stay.
 
         `whole` is True from a door that can say what SOAP cannot; otherwise those fields stay as they are, for a
-        client that does not know of them must not reset them. Where a `version` is given, that one alone is replaced.
+        client that does not know of them must not reset them. Where a `version` is given (to who can say all), that one
+        alone is replaced.
         Raises, in this order, 10 CampaignNotFound, 3 AccessDenied, 12 InvalidCampaign, 43 VersionMismatch.
         """
+        while not await self._update(who, campaign, whole=whole, version=version):
+            pass
+
+    async def _update(self, who: Principal, campaign: Campaign, *, whole: bool, version: int | None) -> bool:
+        """Replace a campaign; False where another change came in between, of which the client cannot know."""
         row = await find_campaign(self._campaigns, who, campaign.guid, Action.CHANGE_CAMPAIGN)
         kept = replace(campaign, merges=True) if whole else _with_what_soap_cannot_say(campaign, row.campaign)
         check_campaign(kept, allow_private_endpoints=self._options.allow_private_endpoints)
         await demand_fields_of_all(self._contacts, row, kept)
+        # What stays as it is has to be as it is when it is written.
+        bound = version if whole else row.version
         try:
-            replaced = await self._campaigns.replace(row.number, kept, self._clock(), version)
+            replaced = await self._campaigns.replace(row.number, kept, self._clock(), bound)
         except Stale:
+            if not whole:
+                return False
             raise MethodError(MethodCode.VERSION_MISMATCH) from None
         if replaced is None:
             raise MethodError(MethodCode.CAMPAIGN_NOT_FOUND)
         self._bus.tell(Hint(News.CAMPAIGN, row.number))
+        return True
 
     async def look(self, who: Principal, guid: str) -> Seen:
         """A campaign, with where it is right now. Raises 10 CampaignNotFound."""
