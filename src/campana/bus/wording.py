@@ -43,9 +43,10 @@ def batch_words(campaign: str, events: Sequence[Event]) -> str:
     return _encode({"type": "campaign.progress", "timestamp": instant(events[-1].at), "data": data}).decode()
 
 
-def batch_id(campaign: str, first: int, last: int) -> str:
-    """By what a receiver knows a batch that comes again."""
-    return f"{campaign}.{first}-{last}"
+def batch_id(campaign: str, created_at: int, first: int, last: int) -> str:
+    """By what a receiver knows a batch that comes again. A campaign that is deleted and added anew under its id counts
+    from 1 again: the moment of its creation (epoch milliseconds) tells the two apart."""
+    return f"{campaign}.{created_at}.{first}-{last}"
 
 
 def _data(event: Event) -> dict[str, Any]:

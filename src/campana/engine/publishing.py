@@ -197,14 +197,15 @@ class Publisher:
         return await self._progress.events(told.campaign, told.sent, size)
 
     async def _message(self, row: CampaignRow, events: list[Event]) -> Message:
-        guid, first, last = row.campaign.guid, events[0].number, events[-1].number
+        guid, last = row.campaign.guid, events[-1].number
+        id = batch_id(guid, row.campaign.created_at, events[0].number, last)
         secrets = await self._publications.secrets(row.account)
         if secrets is None:
             secrets = await self._publications.begin_secret(row.account, new_secret())
         both = [secrets.secret]
         if secrets.earlier is not None and (secrets.earlier_until or 0) > self._clock():
             both.append(secrets.earlier)
-        return Message(guid, batch_id(guid, first, last), last, batch_words(guid, events), tuple(both))
+        return Message(guid, id, last, batch_words(guid, events), tuple(both))
 
     async def _record(self, row: CampaignRow, told: Publication, last: int, answer: Answer) -> bool:
         """Keep what an endpoint answered; True where it goes on."""
