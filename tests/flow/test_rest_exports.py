@@ -13,6 +13,8 @@ import httpx
 import pytest
 from rest_kit import RestHouse, problem, rest_house
 
+from campana.api.rest.app import Streamed
+from campana.api.rest.operation import Stream
 from campana.domain.delivery import Medium, Status
 from campana.domain.outcome import Change, DeliveryCode
 from campana.services.sheets import defused
@@ -175,3 +177,15 @@ async def test_an_export_of_nothing_is_a_header_or_nothing(house: RestHouse) -> 
 )
 def test_a_formula_is_defused(text: str, cell: str) -> None:
     assert defused(text) == cell
+
+
+async def test_a_head_of_an_export_takes_nothing_out() -> None:
+    asked: list[bool] = []
+
+    async def parts() -> AsyncIterator[bytes]:
+        asked.append(True)
+        yield b"Id"
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(Streamed(Stream("text/csv", parts()), {}))) as client:
+        answer = await client.head("http://campana.test/")
+        assert (answer.status_code, answer.headers["content-type"], asked) == (200, "text/csv", [])

@@ -288,6 +288,11 @@ class Streamed(ASGIResponse):
         async with contextlib.AsyncExitStack() as closing:
             if hasattr(parts, "aclose"):
                 closing.push_async_callback(parts.aclose)
+            if exchange.method == "HEAD" and not self._stream.is_live:
+                # Nobody gets its parts: so none is made.
+                await send({"type": "http.response.start", "status": 200, "headers": self._own})
+                await send({"type": "http.response.body", "body": b""})
+                return
             try:
                 send_parts = exchange.follow if self._stream.is_live else exchange.stream
                 await send_parts(self._own, parts)
