@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from campana.domain.backoff import next_try
+from campana.domain.backoff import next_try, rests
 from campana.domain.moment import DAY, HOUR, SECOND
 
 NOW = 1_800_000_000_000
@@ -32,3 +32,11 @@ def test_an_endpoint_may_ask_for_more_but_not_for_ever() -> None:
 def test_after_a_day_it_is_given_up() -> None:
     assert next_try(30, NOW - DAY + 1, NOW, asked=0, chance=0.5) is not None
     assert next_try(30, NOW - DAY, NOW, asked=0, chance=0.5) is None
+
+
+@pytest.mark.parametrize(
+    ("from_now", "rest"),
+    [(-1, False), (0, False), (1, True), (HOUR, True), (HOUR * 6 // 5, True), (HOUR * 6 // 5 + 1, False), (DAY, False)],
+)
+def test_a_rest_that_a_clock_told_which_was_set_back_is_over(from_now: int, rest: bool) -> None:
+    assert rests(NOW + from_now, NOW) is rest

@@ -26,3 +26,11 @@ def next_try(failures: int, failing_since: int, now: int, *, asked: int, chance:
     rest = min(FIRST_REST << min(failures - 1, 20), LONGEST_REST)
     spread = int(rest * SPREAD * (2 * chance - 1))
     return now + max(rest + spread, min(asked, LONGEST_REST))
+
+
+def rests(next_at: int, now: int) -> bool:
+    """Tell whether an endpoint is to be left alone until `next_at` (epoch milliseconds).
+
+    A moment that is farther away than any rest was told by a clock that was set back since: it counts as past.
+    """
+    return now < next_at <= now + int(LONGEST_REST * (1 + SPREAD))

@@ -15,7 +15,7 @@ import structlog
 
 from campana.bus.endpoints import Answer, Message, Outcome, Outlet, new_secret
 from campana.bus.wording import batch_id, batch_words
-from campana.domain.backoff import next_try
+from campana.domain.backoff import next_try, rests
 from campana.domain.moment import SECOND
 from campana.domain.progress import Event
 from campana.engine.duties import Duty
@@ -122,7 +122,7 @@ class Publisher:
         """Look for all that was not told yet, and count how endpoints are."""
         now = self._clock()
         for number, (at, account) in list(self._resting.items()):
-            if at <= now:
+            if not rests(at, now):
                 del self._resting[number]
                 self._waiting[number] = account
         if now < self._look_at <= now + LOOK_AGAIN_MS:
@@ -179,7 +179,7 @@ class Publisher:
         told = await self._publications.address(number, endpoint)
         if not endpoint or told.stopped_at is not None:
             return False
-        if told.next_at > self._clock():
+        if rests(told.next_at, self._clock()):
             self._resting[number] = told.next_at, row.account
             return False
         events = await self._batch(told)
