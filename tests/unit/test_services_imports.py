@@ -335,6 +335,20 @@ async def test_a_campaign_that_is_over_meanwhile_takes_no_more(kit: Kit, how: st
     assert report.row.problem
 
 
+async def test_rows_are_held_to_what_the_campaign_is_when_they_are_written(kit: Kit) -> None:
+    who = await prepared(kit)
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"SMS,City\n+14165550001,\n+14165550002,Bath\n"
+        changed = campaign(ONE, sms=SmsSettings(True, "Campana", "Hello {{city}}"))
+        await kit.services.campaigns.update(who, changed, whole=True)
+        yield b"+14165550003,\n+14165550004,Ely\n"
+
+    report = await kit.services.imports.add(who, ONE, CSV, None, slowly())
+    assert (report.row.rows_read, report.row.accepted) == (4, 2)
+    assert [row for row, _, _ in await refused(kit, who, report)] == [1, 3]
+
+
 async def test_a_session_that_is_closed_meanwhile_ends_no_import(kit: Kit) -> None:
     who = await prepared(kit)
 

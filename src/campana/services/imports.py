@@ -142,6 +142,8 @@ class Course:
         self._checker: tuple[int, Checker] | None = None
         """With the version of the campaign to which it holds."""
         self._gathered = Checked()
+        self._gathered_of: list[Row] = []
+        """The rows of which they are."""
         self._bytes = 0
         """Bytes that were read since something was last handed over."""
         self._rows_read = 0
@@ -235,6 +237,7 @@ class Course:
             return
         checker = self._current_checker()
         self._gathered.add(checker.check(rows, self._rows_read + 1), checker.attempts)
+        self._gathered_of += rows
         self._reader.count_in(rows)
         self._rows_read += len(rows)
         if self._rows_read - self._flushed >= ROWS_IN_A_BATCH or self._bytes >= BYTES_IN_A_BATCH:
@@ -299,14 +302,26 @@ class Course:
             _demand_open(service, row)
         except MethodError as error:
             raise _Stopped(error.sentence) from None
+        if row.version != self._campaign.version:
+            self._campaign = row
+            await self._check_again()
         self._campaign = row
         gathered, self._gathered = self._gathered, Checked()
+        self._gathered_of = []
         most = service.options.most_per_campaign
         if most and row.contacts + len(gathered.rows) > most:
             gathered.limit(max(0, most - row.contacts), _FULL)
         batch = self._batch(gathered)
         self._flushed = self._rows_read
         self._writing = asyncio.create_task(self._write(batch))
+
+    async def _check_again(self) -> None:
+        """Check what was gathered by what the campaign is now: a slow list may have been gathered for long."""
+        checker, self._gathered = self._current_checker(), Checked()
+        for start in range(0, len(self._gathered_of), ROWS_AT_ONCE):
+            rows = self._gathered_of[start : start + ROWS_AT_ONCE]
+            self._gathered.add(checker.check(rows, self._flushed + start + 1), checker.attempts)
+            await asyncio.sleep(0)
 
     async def _finish_writing(self) -> None:
         if self._writing is not None:
