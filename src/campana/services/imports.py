@@ -28,13 +28,13 @@ from campana.services.tools import Tools
 from campana.storage.imports import REFUSALS_KEPT, Batch, ImportRow, Imports, ImportState, Overtaken, Refusal
 from campana.storage.store import CampaignRow, Campaigns
 
-ROWS_AT_ONCE = 1_000
-"""Rows that are checked before others get their turn: some 8 ms."""
+ROWS_AT_ONCE = 250
+"""Rows that are checked before others get their turn, some 3 ms: the writing of the batch before needs several."""
 ROWS_IN_A_BATCH = 5_000
 """Rows that share a transaction: some 100 ms."""
 BYTES_IN_A_BATCH = 8 * 1024 * 1024
 """However few rows they are: each may bring an email's text."""
-PIECE = 64 * 1024
+PIECE = 16 * 1024
 """Bytes that are read at once."""
 PATIENCE = 4
 """What comes of an unfinished row is gathered until it is this part of what there is of it."""
