@@ -14,6 +14,7 @@ from campana.domain.campaign import UncertainPolicy
 from campana.domain.delivery import Medium
 from campana.domain.moment import SECOND
 from campana.domain.retry import RetryRule
+from campana.services.answers import HELD
 from campana.storage.river import ClaimQuery, Cut, Step
 from campana.storage.tables import NEVER
 
@@ -162,10 +163,16 @@ async def test_an_uncertain_delivery_is_decided(house: RestHouse, decision: str,
     )
     assert [one["attempt"] for one in told["attempts"]] == [1]
     problem(await agent.post(f"{where}/decide", json={"decision": decision}), 403, 3)
-    decided = await client.post(f"{where}/decide", json={"decision": decision})
+    key = {"idempotency-key": "1"}
+    decided = await client.post(f"{where}/decide", json={"decision": decision}, headers=key)
     assert (decided.status_code, decided.json()["held"], decided.json()["status"]) == (200, False, status)
     assert (await client.get(f"/campaigns/{ONE}/attempts")).json()["items"] == decided.json()["attempts"]
     problem(await client.post(f"{where}/decide", json={"decision": decision}), 422, 42)
+    # As though the process had died between the work and the answer.
+    await house.store.answers._database.write(lambda c: c.execute("UPDATE answers SET status = NULL, body = NULL"))
+    house.time.now += HELD
+    again = await client.post(f"{where}/decide", json={"decision": decision}, headers=key)
+    assert (again.status_code, again.json()["status"]) == (200, status)
 
 
 async def test_deliveries_are_listed_by_medium_and_status(house: RestHouse) -> None:

@@ -247,7 +247,12 @@ async def decide_delivery(call: Call[Decision, None]) -> Answer[DeliveryWhole]:
     for this. One that is not held: 42.
     """
     contact, resend = call.guid("contact"), call.body.decision == "resend"
-    await call.services.deliveries.decide(call.who, call.guid("campaign"), contact, _medium(call), resend=resend)
+    try:
+        await call.services.deliveries.decide(call.who, call.guid("campaign"), contact, _medium(call), resend=resend)
+    except MethodError as error:
+        # What an earlier try with the same Idempotency-Key decided is held no more.
+        if not (call.again and error.code is MethodCode.INVALID_REQUEST):
+            raise
     return Answer(await _whole(call))
 
 
