@@ -177,7 +177,7 @@ def sms_route(port: int, name: str = "sms", **settings: Any) -> str:
 
 
 async def test_four_workers_keep_to_one_rate_and_use_it(postgres: postgres_kit.Server, tmp_path: Path) -> None:
-    count, rate, binds, window = 600, 90, 6, 5
+    count, rate, binds, window = 400, 60, 6, 5
     async with carrier("smsc", tmp_path, "--receipt-delay", "0.1") as smsc:
         route = sms_route(smsc.port, rate=rate, binds=binds, window=window)
         async with clustered(postgres, tmp_path, route) as cluster:
