@@ -24,7 +24,7 @@ demo: setup ## start Campana with sandbox carriers and run a small campaign; Ctr
 test: setup ## the checks, then every test
 	@$(MAKE) --no-print-directory check
 	@scripts/test-packages.sh
-	@$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/pytest -n 3 --dist loadgroup $(ARGS)
 
 check: setup ## style (ruff), types (mypy), import contracts (import-linter)
 	@$(BIN)/ruff check .

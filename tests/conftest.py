@@ -10,11 +10,16 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.contract import postgres_kit
 
+# How long an example takes says how busy the machine is, and nothing of what is tested.
+settings.register_profile("campana", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 
 def pytest_configure() -> None:
+    settings.load_profile("campana")
     # Where compiled modules are not kept, each of the many processes that tests start compiles all of them again.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     # A shell starts what is in its background with SIGINT ignored, and every process that tests start would inherit it.

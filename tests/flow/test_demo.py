@@ -248,9 +248,10 @@ def between(text: str, first: str, last: str) -> str:
 
 
 def python_of(page: str, address: str, password: str) -> str:
-    """The Python that a page shows, made to speak to this demo."""
+    """The Python with which a page speaks SOAP, made to speak to this demo."""
     text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
-    (code,) = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    shown_there = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (code,) = (one for one in shown_there if "OutboundNotifications.svc" in one)
     own = {"http://localhost:8080/OutboundNotifications.svc": address, "the password": password}
     for shown, real in {**own, '"acme"': '"demo"', '"orders"': '"api"'}.items():
         assert shown in code
