@@ -8,7 +8,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from campana.channels.email import EmailRouteSettings
@@ -275,6 +275,7 @@ def test_no_value_is_put_into_a_sentence(file: Path, key: str, value: str) -> No
 json_values = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists)
 
 
+@settings(max_examples=30)
 @given(
     st.dictionaries(st.sampled_from(["SERVER__PORT", "LOG__LEVEL", "DELIVERY__RETRY_MINUTES", "ROUTES"]), json_values),
     st.lists(st.dictionaries(st.sampled_from(["name", "channel", "url", "rate"]), json_values)),

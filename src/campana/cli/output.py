@@ -37,6 +37,10 @@ class WrongCommand(CommandError):
     """The command is wrong in itself: an argument or an option says what cannot be meant."""
 
 
+GUID_LENGTH = 36
+"""Characters of an id, which people copy."""
+
+
 def say(sentence: str) -> None:
     """Print a sentence on standard output, at once."""
     typer.echo(sentence)
@@ -54,10 +58,10 @@ def say_json(value: object) -> None:
 
 
 def say_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table on standard output; nothing is cut off where it does not fit."""
+    """Print a table on standard output; nothing is cut off where it does not fit, and an id stays in one piece."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in titles:
-        table.add_column(title, overflow="fold")
+        table.add_column(title, overflow="fold", min_width=GUID_LENGTH if title == "id" else None)
     for row in rows:
         table.add_row(*(cell.replace("[", r"\[") for cell in row))
     console = Console()

@@ -213,7 +213,7 @@ class Publisher:
         self._metrics.publish_attempts.add(answer.outcome.value)
         if answer.outcome is Outcome.TAKEN:
             if told.failures:
-                log.info("publishing.goes_on", campaign=number)
+                log.info("publishing.goes_on", campaign=row.campaign.guid)
             await self._publications.taken(told, last, now)
             return True
         since = now if told.failing_since is None else told.failing_since
@@ -224,9 +224,9 @@ class Publisher:
             next_at = None
         await self._publications.failed(told, Failure(now, answer.reason, next_at))
         if next_at is None:
-            log.warning("publishing.stopped", campaign=number, reason=answer.reason)
+            log.warning("publishing.stopped", campaign=row.campaign.guid, reason=answer.reason)
         else:
             self._resting[number] = next_at, row.account
             if not told.failures:
-                log.warning("publishing.failed", campaign=number, reason=answer.reason)
+                log.warning("publishing.failed", campaign=row.campaign.guid, reason=answer.reason)
         return False

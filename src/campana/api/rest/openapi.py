@@ -124,7 +124,7 @@ def document(nouns: Sequence[Operations], server: str) -> Json:
             "version": version("campana"),
             "summary": "Outbound notification campaigns by SMS, voice and email.",
             "description": ABOUT,
-            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": server}],
         "tags": [{"name": noun.tag} for noun in _by_tag(nouns)],
