@@ -22,6 +22,9 @@ from campana.services.contacts import ContactOptions
 from campana.storage.river import ClaimQuery, Cut
 from campana.storage.tables import NEVER
 
+# One after the other, on what the ones before have left.
+pytestmark = pytest.mark.xdist_group("parity")
+
 Door = SoapDoor | RestDoor
 Step = Callable[[Door], Told]
 
