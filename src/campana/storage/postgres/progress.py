@@ -103,6 +103,12 @@ class PostgresProgress:
 
     async def fold(self, campaign: int, now: int) -> bool:
         """Count and number some of what happened to a campaign; True where there may be more."""
+        # Whoever reads folds as well: where nothing waits, nothing is to be locked for it.
+        waits = await self._database.read(
+            lambda connection: fetch_row(connection, queries.is_to_be_folded, campaign=campaign)
+        )
+        if waits is None or not waits[0]:
+            return False
         done = await self._database.write(partial(_fold, campaign))
         if done is None:
             await self._begin(campaign, now)
@@ -201,8 +207,9 @@ class PostgresProgress:
 
         async def work(connection: Connection) -> None:
             course, _ = await _hold(connection, campaign)
-            if course is not None and await _add_row(connection, campaign, first_row(now, difference)):
-                await _write(connection, campaign, first_row(now, difference), _Writing(strays=difference.strays))
+            row = first_row(now, difference)
+            if course is not None and await _add_row(connection, campaign, row):
+                await _write(connection, campaign, row, _Writing(strays=difference.strays))
 
         await self._database.write(work)
 

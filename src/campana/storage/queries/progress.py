@@ -5,7 +5,7 @@ Must not be run here: a store compiles them for its database.
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Integer, and_, bindparam, cast, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Integer, and_, bindparam, cast, exists, func, insert, or_, select, update
 
 from campana.storage.progress_rows import PROGRESS_COLUMNS
 from campana.storage.tables import campaigns, contacts, deliveries
@@ -30,6 +30,13 @@ next_happenings = (
     .order_by(happenings.c.id)
     .limit(bindparam("most"))
 )
+is_to_be_folded = select(
+    or_(
+        exists().where(happenings.c.campaign == _campaign),
+        ~exists().where(progress.c.campaign == _campaign),
+    )
+)
+"""Whether anything happened that was not folded, or nothing was ever counted."""
 has_strays = select(strays.c.delivery).where(strays.c.campaign == _campaign).limit(1)
 _holding = (
     select(func.max(events.c.number))

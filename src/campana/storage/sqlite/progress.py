@@ -96,6 +96,11 @@ class SqliteProgress:
 
     async def fold(self, campaign: int, now: int) -> bool:
         """Count and number some of what happened to a campaign; True where there may be more."""
+        # Whoever reads folds as well: where nothing waits, the writer is not to be asked.
+        if not self._database.look(
+            lambda connection: run(connection, queries.is_to_be_folded, campaign=campaign).fetchone()[0]
+        ):
+            return False
         done = await self._database.write(partial(_fold, campaign))
         if done is None:
             await self._begin(campaign, now)
