@@ -10,6 +10,7 @@ from typing import Final, Literal, NamedTuple
 
 from campana.channels.contract import Composer, Parcel
 from campana.channels.errors import RefusedForGood
+from campana.channels.merging import merged
 from campana.channels.sms import pdu
 from campana.channels.sms.addressing import LONGEST_NUMBER, AddressError, Override, to_address
 from campana.channels.sms.bodies import (
@@ -25,8 +26,7 @@ from campana.channels.sms.settings import SmsRouteSettings
 from campana.domain.campaign import SMS_TEXT_MAX
 from campana.domain.message import Content
 from campana.domain.outcome import DeliveryCode
-from campana.domain.text.characters import is_blank
-from campana.domain.text.merge import Template, Unmergeable, parse_template
+from campana.domain.text.merge import parse_template
 from campana.domain.text.segments import Segmentation, plan_segments
 
 DATA_CODING_UCS2: Final = 8
@@ -117,19 +117,6 @@ def _pack_destination(destination: str, override: Override) -> bytes:
         raise RefusedForGood(DeliveryCode.SMS_INVALID_DESTINATION, None, f"The number: {error}.") from error
 
 
-def _merged(template: Template | None, fields: Mapping[str, str], text: str | None) -> str | None:
-    """The text with its fields; as it is where it has none."""
-    if template is None:
-        return text
-    try:
-        merged = template.merge(fields, SMS_TEXT_MAX)
-    except Unmergeable as error:
-        raise RefusedForGood(DeliveryCode.UNRENDERABLE, None, str(error)) from None
-    if is_blank(merged):
-        raise RefusedForGood(DeliveryCode.UNRENDERABLE, None, "There is no text.")
-    return merged
-
-
 class Composers:
     """Makes the composers of one route. Long texts of the route count their references through `references`."""
 
@@ -152,8 +139,8 @@ class Composers:
             fields: Mapping[str, str] | None = None,
             /,
         ) -> Parcel:
-            if fields is not None:
-                text = _merged(parse_template(text) if text else template, fields, text)
+            if fields is not None and (own := parse_template(text) if text else template) is not None:
+                text = merged(own, fields, SMS_TEXT_MAX)
             mould = self._mould(source, text) if text else common
             if mould is None:
                 raise RefusedForGood(DeliveryCode.UNRENDERABLE, None, "There is no text.")

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 
 from campana.channels.contract import Composer, Parcel
 from campana.channels.errors import RefusedForGood
+from campana.channels.merging import merged
 from campana.channels.voice.numbers import dialled
 from campana.channels.voice.settings import VoiceRouteSettings
 from campana.domain.call import KEYS, CallPlan
 from campana.domain.campaign import VOICE_TEXT_MAX
 from campana.domain.message import Content
 from campana.domain.outcome import DeliveryCode
-from campana.domain.text.merge import Template, Unmergeable, parse_template
+from campana.domain.text.merge import parse_template
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def announcement_composer(content: Content, settings: VoiceRouteSettings) -> Com
         /,
     ) -> Parcel:
         if fields is not None and (own := parse_template(text) if text else template) is not None:
-            text = _merged(own, fields)
+            text = merged(own, fields, VOICE_TEXT_MAX)
         announcement = replace(common, text=text) if text else common
         if not announcement.text.strip():
             raise _unrenderable("There is no text.")
@@ -55,16 +56,6 @@ def announcement_composer(content: Content, settings: VoiceRouteSettings) -> Com
         return Parcel(delivery_id, attempt, destination, announcement)
 
     return compose
-
-
-def _merged(template: Template, fields: Mapping[str, str]) -> str:
-    try:
-        merged = template.merge(fields, VOICE_TEXT_MAX)
-    except Unmergeable as error:
-        raise _unrenderable(str(error)) from None
-    if not merged.strip():
-        raise _unrenderable("There is no text.")
-    return merged
 
 
 def _checked(plan: CallPlan | None) -> CallPlan:
