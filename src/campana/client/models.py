@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -33,16 +33,7 @@ Status = Literal[
     "permanent_failure",
     "cancelled",
 ]
-STATUSES: tuple[Status, ...] = (
-    "do_not_try",
-    "pending",
-    "sending",
-    "delivering",
-    "success",
-    "waiting_for_retry",
-    "permanent_failure",
-    "cancelled",
-)
+STATUSES: tuple[Status, ...] = get_args(Status)
 FINAL: frozenset[Status] = frozenset({"do_not_try", "success", "permanent_failure", "cancelled"})
 """What does not change by itself any more, but that a message may bounce after its success."""
 

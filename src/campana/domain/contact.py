@@ -115,7 +115,7 @@ ATTEMPTS_MAX = 255
 DEFAULT_ATTEMPTS = 3
 """Where neither the contact, the campaign nor the configuration says how often to try."""
 
-_SMS_SURELY_FITS = 8_000
+SMS_SURELY_FITS = 8_000
 """A text of so many characters needs fewer parts than there may be, whatever they are."""
 
 
@@ -162,6 +162,10 @@ _RULES = (
         required=lambda it: it.email_required,
     ),
 )
+
+
+WIRES = {rules.medium: rules.wire for rules in _RULES}
+"""The member of OutboundNotificationContactInfo for each medium."""
 
 
 def media_without_text(campaign: Campaign) -> frozenset[Medium]:
@@ -266,7 +270,7 @@ def _check_text(rules: _Rules, text: str) -> str:
         raise _refuse(rules, "TextToSendOverwrite", f"must not have more than {rules.text_max} characters.")
     if not is_keepable(text):
         raise _refuse(rules, "TextToSendOverwrite", "must not hold NUL or unpaired surrogates.")
-    if rules.medium is Medium.SMS and len(text) > _SMS_SURELY_FITS:
+    if rules.medium is Medium.SMS and len(text) > SMS_SURELY_FITS:
         try:
             plan_segments(text, reference_bits=16)
         except ValueError as error:

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from campana.domain.campaign import HTML_MAX, SMS_TEXT_MAX, SUBJECT_MAX, VOICE_TEXT_MAX, Campaign, media_enabled
-from campana.domain.contact import Admitted, Contact, EditPlanner, MediumState, ReplaceMedium
+from campana.domain.contact import (
+    SMS_SURELY_FITS,
+    WIRES,
+    Admitted,
+    Contact,
+    EditPlanner,
+    MediumState,
+    ReplaceMedium,
+)
 from campana.domain.delivery import WAITING, Medium
 from campana.domain.errors import MethodCode, MethodError
 from campana.domain.person import NOBODY, Person
@@ -22,9 +30,7 @@ from campana.domain.text.segments import plan_segments
 
 MERGED_MAX = {Medium.SMS: SMS_TEXT_MAX, Medium.VOICE: VOICE_TEXT_MAX, Medium.EMAIL: HTML_MAX}
 """Characters of a text with what it took of a contact."""
-_SMS_SURELY_FITS = 8_000
 _NAMES_TOLD = 5
-_WIRE = {Medium.SMS: "SMSCommInfo", Medium.VOICE: "VoiceCommInfo", Medium.EMAIL: "EmailCommInfo"}
 
 
 class Reached(NamedTuple):
@@ -89,7 +95,7 @@ def check_merge(reached: Iterable[Reached], texts: MergeTexts, person: Person | 
             continue
         if values is None:
             values = values_of(person or NOBODY)
-        wire = f"{_WIRE[medium]}.TextToSendOverwrite"
+        wire = f"{WIRES[medium]}.TextToSendOverwrite"
         if own is not None:
             _demand(own, values, wire)
         for template in campaigns:
@@ -154,8 +160,8 @@ def _try_text(template: Template, medium: Medium, values: Mapping[str, str]) -> 
         merged = template.merge(values, MERGED_MAX[medium], quote)
         if is_blank(merged):
             raise ValueError("With its fields, the text is blank.")
-        if medium is Medium.SMS and len(merged) > _SMS_SURELY_FITS:
+        if medium is Medium.SMS and len(merged) > SMS_SURELY_FITS:
             plan_segments(merged, reference_bits=16)
     except ValueError as error:
-        field = f"{_WIRE[medium]}.TextToSendOverwrite"
+        field = f"{WIRES[medium]}.TextToSendOverwrite"
         raise MethodError(MethodCode.INVALID_CONTACT, f"{field} is refused. {error}", field=field) from None

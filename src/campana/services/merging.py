@@ -14,7 +14,6 @@ from campana.domain.merging import MergeTexts, lacks, merge_texts
 from campana.storage.store import CampaignRow, Contacts
 
 REMEMBERED_TEXTS = 1_000
-_TAKING_NOTHING = MergeTexts()
 TOLD = 20
 """Contacts that a refusal names."""
 _FIELD = {

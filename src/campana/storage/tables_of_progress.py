@@ -5,26 +5,36 @@ Must not hold statements.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import BigInteger, Column, Identity, Integer, SmallInteger, Table, Text
 
 from campana.storage.tables import metadata
+
+
+def _what_is_told() -> list[Column[Any]]:
+    """The columns that happenings and events share."""
+    return [
+        Column("at", BigInteger, nullable=False),
+        Column("kind", SmallInteger, nullable=False),
+        Column("medium", SmallInteger),
+        Column("was", SmallInteger),
+        Column("status", SmallInteger),
+        Column("code", SmallInteger),
+        Column("first", BigInteger),
+        Column("last", BigInteger),
+        Column("ids", Text),
+        Column("size", Integer, nullable=False),
+        Column("body", Text),
+    ]
+
 
 happenings = Table(
     "happenings",
     metadata,
     Column("campaign", BigInteger, primary_key=True, autoincrement=False),
     Column("id", BigInteger, Identity(), primary_key=True),
-    Column("at", BigInteger, nullable=False),
-    Column("kind", SmallInteger, nullable=False),
-    Column("medium", SmallInteger),
-    Column("was", SmallInteger),
-    Column("status", SmallInteger),
-    Column("code", SmallInteger),
-    Column("first", BigInteger),
-    Column("last", BigInteger),
-    Column("ids", Text),
-    Column("size", Integer, nullable=False),
-    Column("body", Text),
+    *_what_is_told(),
     sqlite_with_rowid=False,
 )
 """What a transaction did to a campaign, written by it and waiting to be counted and numbered: one row for all
@@ -36,17 +46,7 @@ events = Table(
     metadata,
     Column("campaign", BigInteger, primary_key=True, autoincrement=False),
     Column("number", BigInteger, primary_key=True, autoincrement=False),
-    Column("at", BigInteger, nullable=False),
-    Column("kind", SmallInteger, nullable=False),
-    Column("medium", SmallInteger),
-    Column("was", SmallInteger),
-    Column("status", SmallInteger),
-    Column("code", SmallInteger),
-    Column("first", BigInteger),
-    Column("last", BigInteger),
-    Column("ids", Text),
-    Column("size", Integer, nullable=False),
-    Column("body", Text),
+    *_what_is_told(),
     sqlite_with_rowid=False,
 )
 """What is told: a row stands for `size` events, the first of which has this `number`; the next row's follows without a

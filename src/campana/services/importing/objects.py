@@ -11,13 +11,13 @@ from typing import Any
 
 import msgspec
 
-from campana.domain.contact import Communication, Contact
+from campana.domain.contact import WIRES, Communication, Contact
 from campana.domain.errors import MethodCode, MethodError
 from campana.domain.ids import parse_guid
 from campana.domain.person import Person, field_key
 from campana.services.importing.columns import FIELD, IGNORED, ROLES
 
-_WIRES = {"sms": "SMSCommInfo", "voice": "VoiceCommInfo", "email": "EmailCommInfo"}
+_WIRES = {medium.name.lower(): wire for medium, wire in WIRES.items()}
 _MEMBERS = {"destination": "", "text": ".text", "attempts_left": ".attempts"}
 _IGNORED_MEMBERS = frozenset({"status", "status_code", "error_code"})
 """How a medium stands, in a list that was exported."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -34,17 +34,6 @@ Row = list[str] | dict[str, Any] | Broken
 
 class Unreadable(Exception):
     """Nothing can be read from here on. The sentence quotes nothing."""
-
-
-class Records(Protocol):
-    """Makes rows of pieces of text."""
-
-    @property
-    def pending(self) -> int:
-        """Characters that are kept for the next piece, and read anew with it."""
-
-    def feed(self, text: str, *, final: bool = False) -> Iterator[Row]:
-        """The rows that a piece completes. Raises Unreadable."""
 
 
 class _NeedsMore(Exception):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from campana.domain.campaign import Campaign
-from campana.domain.contact import Admitted, Contact, admit, demand_required, media_required
+from campana.domain.contact import WIRES, Admitted, Contact, admit, demand_required, media_required
 from campana.domain.delivery import Medium
 from campana.domain.errors import MethodCode, MethodError
 from campana.domain.merging import MergeTexts, check_merge, reached_by
@@ -20,7 +20,7 @@ from campana.services.importing.columns import FIELD, Layout
 from campana.services.importing.objects import from_object
 from campana.storage.imports import Refusal
 
-_WIRES = {"SMSCommInfo": "sms", "VoiceCommInfo": "voice", "EmailCommInfo": "email"}
+_MEDIA = {wire: medium.name.lower() for medium, wire in WIRES.items()}
 _MEMBERS = {"Destination": "", "TextToSendOverwrite": ".text", "RetryCount": ".attempts"}
 
 
@@ -80,6 +80,6 @@ class Single:
 def _role_of(field_name: str | None) -> str | None:
     """Which column a field of the contract is."""
     wire, _, member = (field_name or "").partition(".")
-    if wire in _WIRES:
-        return _WIRES[wire] + _MEMBERS.get(member, "")
+    if wire in _MEDIA:
+        return _MEDIA[wire] + _MEMBERS.get(member, "")
     return wire[:1].lower() + wire[1:] or None

@@ -12,7 +12,7 @@ from itertools import compress
 from typing import Any
 
 from campana.domain.campaign import SUBJECT_MAX
-from campana.domain.contact import DESTINATION_MAX, media_without_text, usual_attempts
+from campana.domain.contact import DESTINATION_MAX, SMS_SURELY_FITS, media_without_text, usual_attempts
 from campana.domain.delivery import Medium
 from campana.domain.destination import dial_phone, normalise_email
 from campana.domain.errors import MethodError
@@ -33,7 +33,6 @@ from campana.services.importing.accepted import Checked, MediumChecked, each_of
 from campana.services.importing.columns import MEDIUM_ROLES
 from campana.services.importing.single import Single
 
-_SMS_SURELY_FITS = 8_000
 _QUOTED = 6
 """Characters that one may become in html."""
 
@@ -204,7 +203,7 @@ class Table:
                 reached = [place for place, dial in enumerate(media[medium].dials) if dial is not None]
                 filled = (max(longest.get(slot.key, 0), len(slot.default or "")) for slot in template.slots)
                 length = sum(map(len, template.pieces)) + sum(filled) * (_QUOTED if medium is Medium.EMAIL else 1)
-                surely_fits = length <= (_SMS_SURELY_FITS if medium is Medium.SMS else MERGED_MAX[medium])
+                surely_fits = length <= (SMS_SURELY_FITS if medium is Medium.SMS else MERGED_MAX[medium])
                 if template is texts.subject:
                     surely_fits = length <= SUBJECT_MAX
                 if not surely_fits or not "".join(template.pieces).strip() or not template.required <= cells.keys():
