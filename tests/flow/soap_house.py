@@ -6,21 +6,18 @@ read. The rules of campaigns and contacts are tested where they live.
 
 from __future__ import annotations
 
-import asyncio
-import socket
 import threading
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
-import uvicorn
-import uvloop
+from served import Served, served
 
 from campana.api.http import HttpFront
-from campana.api.server import ServerLimits, server_config
+from campana.api.server import ServerLimits
 from campana.api.soap.app import SoapApp, SoapOptions
 from campana.domain.campaign import Campaign
 from campana.domain.contact import Communication, Contact
@@ -178,45 +175,12 @@ class MemoryHouse:
             self.contacts.kept[campaign, guid] = Contact(guid, campaign, sms=sms)
 
 
-class _Server(uvicorn.Server):
-    """Says when it is ready; the standard one has to be polled."""
-
-    def __init__(self, config: uvicorn.Config, ready: threading.Event) -> None:
-        super().__init__(config)
-        self._ready = ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._ready.set()
-
-
-@dataclass
-class Door:
-    """A door that is open, on a thread of its own: the house behind it, and where it is."""
-
-    listener: socket.socket
-    ready: threading.Event = field(default_factory=threading.Event)
-    failure: Exception | None = None
-    house: Any = None
-    server: _Server | None = None
-    loop: asyncio.AbstractEventLoop | None = None
-
-    @property
-    def port(self) -> int:
-        return int(self.listener.getsockname()[1])
+class Door(Served):
+    """The SOAP door, open."""
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/OutboundNotifications.svc"
-
-    def run(self, work: Awaitable[Any]) -> Any:
-        """Do something in the house's own thread, and wait for it."""
-        assert self.loop is not None
-
-        async def do() -> Any:
-            return await work
-
-        return asyncio.run_coroutine_threadsafe(do(), self.loop).result(30)
 
 
 def front_of(house: Any, options: SoapOptions | None = None) -> HttpFront:
@@ -235,35 +199,9 @@ def open_door(
     limits: ServerLimits | None = None,
     **settings: Any,
 ) -> Iterator[Door]:
-    """Serve a house on a free port, by uvicorn on uvloop in a thread. The house is entered in that thread."""
-    door = Door(socket.create_server(("127.0.0.1", 0)))
-
-    async def serve() -> None:
-        async with house as door.house:
-            door.loop = asyncio.get_running_loop()
-            door.server = _Server(server_config(front_of(door.house, options), limits, **settings), door.ready)
-            await door.server.serve(sockets=[door.listener])
-
-    def run() -> None:
-        try:
-            uvloop.run(serve())
-        except Exception as error:
-            door.failure = error
-            door.ready.set()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        assert door.ready.wait(20)
-        if door.failure is not None:
-            raise door.failure
+    """Serve a house on a free port. The house is entered in the door's thread."""
+    with served(Door(), house, lambda behind: front_of(behind, options), limits, **settings) as door:
         yield door
-    finally:
-        if door.server is not None:
-            door.server.should_exit = True
-        thread.join(20)
-        door.listener.close()
-        assert not thread.is_alive()
 
 
 def memory_house() -> AbstractAsyncContextManager[MemoryHouse]:
